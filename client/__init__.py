@@ -1,0 +1,31 @@
+"""Infer requests on models that are shared between processes, with the members of OpenVINO's API.
+
+>>> import inferd.client as ov
+>>> model = ov.Core().compile_model("examples/digits.onnx", "CPU")
+>>> model([[0.0] * 64])  # doctest: +SKIP
+"""
+
+from inferd.client.compiled_model import CompiledModel
+from inferd.client.core import Core, compile_model
+from inferd.client.infer_request import InferRequest
+from inferd.client.ports import ConstOutput
+from inferd.client.results import OVDict
+from inferd.client.shapes import Coordinate, Dimension, PartialShape, Shape, Strides
+from inferd.client.tensor import Tensor
+from inferd.shm.element_type import ElementType as Type
+
+__all__ = [
+    "CompiledModel",
+    "ConstOutput",
+    "Coordinate",
+    "Core",
+    "Dimension",
+    "InferRequest",
+    "OVDict",
+    "PartialShape",
+    "Shape",
+    "Strides",
+    "Tensor",
+    "Type",
+    "compile_model",
+]

@@ -1,0 +1,103 @@
+"""The three kinds of connection of a session, behind one interface: the session socket, the control
+socket, and a request socket per device. None ever blocks; whoever calls holds the link's lock."""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import zmq
+
+from inferd.client.session import Pending
+from inferd.shm import wire
+from inferd.shm.codec import encode
+from inferd.shm.errors import DaemonDied
+
+
+class Channel(Protocol):
+    """``pending`` are the tickets that wait for an answer from here."""
+
+    pending: Pending
+
+    def fileno(self) -> int: ...
+
+    def send(self, frame: bytes, descriptors: Sequence[int] = ()) -> None: ...
+
+    def receive(self) -> Iterator[Any]:
+        """Yield the messages that are there.
+
+        Raises
+        ------
+        DaemonDied
+            The other side has closed.
+        """
+
+    def close(self) -> None: ...
+
+
+class SessionChannel:
+    """The session socket: descriptors, and the end of the session."""
+
+    def __init__(self, endpoint: socket.socket) -> None:
+        endpoint.setblocking(False)
+        self._socket = endpoint
+        self.pending = Pending()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, frame: bytes, descriptors: Sequence[int] = ()) -> None:
+        try:
+            socket.send_fds(self._socket, [frame], descriptors)
+        except (BlockingIOError, ConnectionError) as why:
+            raise DaemonDied(f"the daemon does not read this session: {why}") from why
+
+    def receive(self) -> Iterator[wire.FromSessions]:
+        while True:
+            try:
+                frame = self._socket.recv(wire.MESSAGE_BYTES_MAX)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                frame = b""
+            if not frame:
+                raise DaemonDied("the daemon ended")
+            yield wire.read_from_sessions(frame)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class ZeroMQChannel:
+    """A DEALER that joined with the session's token."""
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        path: str,
+        token: bytes,
+        read: Callable[[bytes], Any],
+    ) -> None:
+        self._read = read
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.linger = 0
+        self._socket.sndhwm = 0  # bounded by what may be in flight
+        self._socket.rcvhwm = 0
+        self._socket.maxmsgsize = wire.REPORT_BYTES_MAX
+        self._socket.connect(f"ipc://{path}")
+        self._socket.send(encode(wire.Join(token)), zmq.NOBLOCK)
+        self._descriptor = int(self._socket.getsockopt(zmq.FD))
+        self.pending = Pending()
+
+    def fileno(self) -> int:
+        """Readable when something may have come. Sending can hide that: receive after each send."""
+        return self._descriptor
+
+    def send(self, frame: bytes, descriptors: Sequence[int] = ()) -> None:
+        self._socket.send(frame, zmq.NOBLOCK)
+
+    def receive(self) -> Iterator[Any]:
+        while int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            yield self._read(self._socket.recv(zmq.NOBLOCK))
+
+    def close(self) -> None:
+        self._socket.close(linger=0)

@@ -1,0 +1,1 @@
+"""The command line: `inferd`, one file per command."""

@@ -1,0 +1,1 @@
+"""The engines that execute models, one adapter a file. Only workers import them."""

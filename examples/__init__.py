@@ -1,0 +1,1 @@
+"""Programs and data to start from; `inferd demo` uses the digits."""

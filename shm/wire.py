@@ -1,0 +1,248 @@
+"""The messages between client and daemon, declared once; one reader per receiver. Pure.
+
+    client                          daemon (supervisor)              worker of one device
+      |-- session socket: Hello ------->|
+      |<------- Welcome | Refused ------|
+      |-- OfferFiles + descriptors ---->|       the files of a model
+      |<------- Accepted ---------------|
+      |-- control: Join, Compile ------>|-- to the device's worker -------->|
+      |<------- Compiled | Failed ------|<----------------------------------|
+      |-- Attach + descriptor --------->|-- descriptor -------------------->|
+      |<------- Accepted ---------------|<----------------------------------|
+      |-- requests: Join, Bind ------------------------------------------->|
+      |-- Submit ---------------------------------------------------------->|
+      |<----------------------------------------------------- Completed ----|
+
+The session socket (AF_UNIX, SOCK_SEQPACKET) is the session: when it ends, everything ends. Every id
+is chosen by the client, counts within its session only, and is never used twice. Calls carry
+``call`` and are answered by exactly one message with the same ``call``; Bind, Submit, Cancel and
+the releases have no ``call``: a Bind that fails shows at the next Submit, and every Submit is
+answered by exactly one Completed of the same ``sequence``. Releasing what is not known is ignored.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgpack
+
+from inferd.shm.codec import reader
+from inferd.shm.layouts import TensorLayout
+from inferd.shm.ports import Port
+
+PROTOCOL: Final = 1
+MESSAGE_BYTES_MAX: Final = 64 * 1024  # tensors never travel; a larger frame is a mistake
+REPORT_BYTES_MAX: Final = 4 << 20  # what a daemon may answer: a status with many sessions
+DESCRIPTORS_MAX: Final = 16  # per message on the session socket: a model and its weight files
+TOKEN_BYTES: Final = 16
+SESSION_SOCKET: Final = "session"
+CONTROL_SOCKET: Final = "control"
+
+
+# --- Session socket ---------------------------------------------------------------------------
+
+
+class Hello(NamedTuple):
+    """First message of a client. ``protocol`` stays the first field in every version."""
+
+    protocol: int
+    version: str
+    name: str
+
+
+class Device(NamedTuple):
+    """A device that the daemon serves, by the name that `compile_model` takes."""
+
+    name: str
+    engine: str
+
+
+class Welcome(NamedTuple):
+    """The session is open; ``token`` introduces its ZeroMQ connections. Limits as configured."""
+
+    session: int
+    token: bytes
+    version: str
+    pid: int
+    devices: tuple[Device, ...]
+    limits: dict[str, int]
+
+
+class Refused(NamedTuple):
+    """The session is not opened, or ends now."""
+
+    code: str
+    text: str
+
+
+class OfferFiles(NamedTuple):
+    """With one descriptor per name: the model's file first, then the files that it refers to."""
+
+    call: int
+    offer: int
+    names: tuple[str, ...]
+
+
+class Attach(NamedTuple):
+    """With one descriptor: make a segment known to a device's worker."""
+
+    call: int
+    segment: int
+    byte_size: int
+    device: str
+
+
+class Detach(NamedTuple):
+    """Forget a segment; requests that are bound to it keep it."""
+
+    segment: int
+
+
+class Accepted(NamedTuple):
+    call: int
+
+
+class Failed(NamedTuple):
+    """A call failed. ``call`` is 0 where the frame could not be read far enough to know it."""
+
+    call: int
+    code: str
+    text: str
+
+
+class WorkerLost(NamedTuple):
+    """A device's worker ended, with everything that this session had there."""
+
+    device: str
+    generation: int
+    text: str
+
+
+# --- Control socket (ZeroMQ) ------------------------------------------------------------------
+
+
+class Join(NamedTuple):
+    """First message on every ZeroMQ connection."""
+
+    token: bytes
+
+
+class Compile(NamedTuple):
+    """Compile the files of an offer; the model keeps this id until it is released."""
+
+    call: int
+    model: int
+    offer: int
+    device: str
+    properties: dict[str, str]
+
+
+class Compiled(NamedTuple):
+    """The model is ready in the worker that listens at ``endpoint``, a file name in the directory.
+
+    ``name`` is the model's own; ``properties`` are read-only facts, as JSON texts.
+    """
+
+    call: int
+    generation: int
+    endpoint: str
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    properties: dict[str, str]
+
+
+class AskStatus(NamedTuple):
+    call: int
+
+
+class Status(NamedTuple):
+    """``report`` is the JSON that ``inferd status --json`` prints."""
+
+    call: int
+    report: bytes
+
+
+# --- A worker's request socket (ZeroMQ) -------------------------------------------------------
+
+
+class Binding(NamedTuple):
+    """The tensor of one port, counted over the inputs or over the outputs."""
+
+    port: int
+    layout: TensorLayout
+
+
+class Bind(NamedTuple):
+    """Set tensors of a request; the first Bind of an id makes the request."""
+
+    request: int
+    model: int
+    inputs: tuple[Binding, ...]
+    outputs: tuple[Binding, ...]
+
+
+class Submit(NamedTuple):
+    """Run a request. ``sequence`` counts up within the request."""
+
+    request: int
+    sequence: int
+
+
+class Cancel(NamedTuple):
+    """End a submission early. Not answered itself: its Completed is the answer."""
+
+    request: int
+    sequence: int
+
+
+class ReleaseRequest(NamedTuple):
+    request: int
+
+
+class ReleaseModel(NamedTuple):
+    model: int
+
+
+class Completed(NamedTuple):
+    """A submission ended. ``code`` is empty for success, else an error's.
+
+    ``started_ns`` and ``finished_ns`` are CLOCK_MONOTONIC; both 0 where it never started.
+    """
+
+    request: int
+    sequence: int
+    code: str
+    text: str
+    started_ns: int
+    finished_ns: int
+
+
+ToSessions = Hello | OfferFiles | Attach | Detach
+FromSessions = Welcome | Refused | Accepted | Failed | WorkerLost
+ToControl = Join | Compile | AskStatus
+FromControl = Compiled | Status | Failed
+ToWorker = Join | Bind | Submit | Cancel | ReleaseRequest | ReleaseModel
+FromWorker = Completed | Failed
+
+read_hello: Callable[[bytes], Hello] = reader(Hello)
+read_to_sessions: Callable[[bytes], OfferFiles | Attach | Detach] = reader(
+    OfferFiles, Attach, Detach
+)
+read_from_sessions: Callable[[bytes], FromSessions] = reader(
+    Welcome, Refused, Accepted, Failed, WorkerLost
+)
+read_to_control: Callable[[bytes], ToControl] = reader(Join, Compile, AskStatus)
+read_from_control: Callable[[bytes], FromControl] = reader(Compiled, Status, Failed)
+read_to_worker: Callable[[bytes], ToWorker] = reader(
+    Submit, Join, Bind, Cancel, ReleaseRequest, ReleaseModel
+)
+read_from_worker: Callable[[bytes], FromWorker] = reader(Completed, Failed)
+
+
+def protocol_of(frame: bytes) -> int | None:
+    """Return the protocol version that a Hello of any version names, or None for another frame."""
+    try:
+        name, protocol, *_ = msgpack.unpackb(frame)
+    except (TypeError, ValueError, msgpack.exceptions.UnpackException, RecursionError):
+        return None
+    return protocol if name == "Hello" and type(protocol) is int else None
