@@ -8,6 +8,7 @@
 from inferd.client.compiled_model import CompiledModel
 from inferd.client.core import Core, compile_model
 from inferd.client.infer_request import InferRequest
+from inferd.client.layout import Layout
 from inferd.client.ports import ConstOutput
 from inferd.client.results import OVDict
 from inferd.client.shapes import Coordinate, Dimension, PartialShape, Shape, Strides
@@ -21,6 +22,7 @@ __all__ = [
     "Core",
     "Dimension",
     "InferRequest",
+    "Layout",
     "OVDict",
     "PartialShape",
     "Shape",

@@ -99,6 +99,8 @@ class CompiledModel:
         PropertyInvalid
             There is no property of this name.
         """
+        if not isinstance(property, str):
+            raise WrongType(f"a property is named by text, got {property!r}")
         known = self._handle.model.properties
         if property == "SUPPORTED_PROPERTIES":
             return dict.fromkeys([property, *known], "RO")

@@ -142,7 +142,9 @@ class Connection:
                 ticket = self._attaching[key] = self.link.begin(
                     self.link.session,
                     lambda call: encode(
-                        wire.Attach(call, segment.id, segment.byte_size, model.device)
+                        wire.Attach(
+                            call, segment.id, segment.byte_size, model.device, model.generation
+                        )
                     ),
                     [segment.descriptor],
                 )

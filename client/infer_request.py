@@ -13,8 +13,8 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 
@@ -41,7 +41,9 @@ from inferd.shm.wire import Bind, Binding, Cancel, ReleaseRequest, Submit
 if TYPE_CHECKING:
     from inferd.client.compiled_model import CompiledModel, ModelHandle
 
-WAIT_MS_MAX = (1 << 31) - 1
+_NAME_OR_PORT: Final = ("name", "port")
+_ONLY: Final[Any] = object()  # the default for an index: the model's only input or output
+WAIT_MS_MAX: Final = (1 << 31) - 1
 
 
 class Slot:
@@ -71,12 +73,15 @@ class Slot:
 class InferRequest:
     """One set of input and output tensors of a compiled model.
 
-    Made by `CompiledModel.create_infer_request`. Different requests may run at once. One request
+    Different requests may run at once. One request
     runs once at a time: while it does, `wait`, `wait_for`, `cancel`, `latency`, `userdata` and the
     ports may be used, from any thread, and everything else raises `RequestBusy`.
     """
 
     def __init__(self, handle: "ModelHandle") -> None:
+        """Made by `CompiledModel.create_infer_request`."""
+        if not hasattr(handle, "connection"):
+            raise WrongType("a request is made by CompiledModel.create_infer_request")
         self._handle = handle
         self._link = handle.connection.link
         self._id = handle.connection.new_id()
@@ -268,34 +273,59 @@ class InferRequest:
 
     # --- Tensors ------------------------------------------------------------------------------
 
-    def get_input_tensor(self, index: int | None = None) -> Tensor:
+    def get_input_tensor(self, index: int = _ONLY) -> Tensor:
         """Return an input's tensor; without an index, that of the only input."""
         self._require_idle()
         return Tensor.of(_at(self._inputs, index, "input").storage)
 
-    def get_output_tensor(self, index: int | None = None) -> Tensor:
+    def get_output_tensor(self, index: int = _ONLY) -> Tensor:
         """Return an output's tensor; without an index, that of the only output."""
         self._require_idle()
         return Tensor.of(_at(self._outputs, index, "output").storage)
 
-    def get_tensor(self, name_or_port: str | ConstOutput) -> Tensor:
+    @overload
+    def get_tensor(self, name: str) -> Tensor: ...
+
+    @overload
+    def get_tensor(self, port: ConstOutput) -> Tensor: ...
+
+    def get_tensor(self, *arguments: Any, **keywords: Any) -> Tensor:
         """Return the tensor of a name or port."""
+        (key,) = _take(arguments, keywords, _NAME_OR_PORT)
         self._require_idle()
-        return Tensor.of(self._slot(name_or_port).storage)
+        return Tensor.of(self._slot(key).storage)
+
+    @overload
+    def set_input_tensor(self, tensor: Tensor) -> None: ...
+
+    @overload
+    def set_input_tensor(self, index: int, tensor: Tensor) -> None: ...
 
     def set_input_tensor(self, *arguments: Any, **keywords: Any) -> None:
-        """``set_input_tensor([index,] tensor)``: use a tensor as input, without copying it."""
+        """Use a tensor as input, without copying it."""
         index, tensor = _index_and_tensor(arguments, keywords)
         self._require_idle()
         _at(self._inputs, index, "input").set(tensor.storage)
 
+    @overload
+    def set_output_tensor(self, tensor: Tensor) -> None: ...
+
+    @overload
+    def set_output_tensor(self, index: int, tensor: Tensor) -> None: ...
+
     def set_output_tensor(self, *arguments: Any, **keywords: Any) -> None:
-        """``set_output_tensor([index,] tensor)``: have an output written into a tensor."""
+        """Have an output written into a tensor."""
         index, tensor = _index_and_tensor(arguments, keywords)
         self._require_idle()
         _at(self._outputs, index, "output").set(tensor.storage)
 
-    def set_tensor(self, name_or_port: str | ConstOutput, tensor: Tensor) -> None:
+    @overload
+    def set_tensor(self, name: str, tensor: Tensor) -> None: ...
+
+    @overload
+    def set_tensor(self, port: ConstOutput, tensor: Tensor) -> None: ...
+
+    def set_tensor(self, *arguments: Any, **keywords: Any) -> None:
         """Use a tensor for a name or port, without copying it.
 
         Raises
@@ -303,9 +333,10 @@ class InferRequest:
         TensorMismatch
             The tensor does not fit the port; the old one stays.
         """
+        key, tensor = _take(arguments, keywords, _NAME_OR_PORT, ("tensor",))
         _require_tensor(tensor)
         self._require_idle()
-        self._slot(name_or_port).set(tensor.storage)
+        self._slot(key).set(tensor.storage)
 
     def set_tensors(self, tensors: dict[Any, Tensor]) -> None:
         """Use tensors for names, ports or indices of inputs."""
@@ -514,7 +545,7 @@ def _is_same_port(mine: ConstOutput, other: ConstOutput) -> bool:
 
 
 def _at(slots: list[Slot], index: Any, kind: str) -> Slot:
-    if index is None:
+    if index is _ONLY:
         if len(slots) != 1:
             raise PortNotFound(f"the model has {len(slots)} {kind}s; say which by its index")
         return slots[0]
@@ -525,15 +556,26 @@ def _at(slots: list[Slot], index: Any, kind: str) -> Slot:
     return slots[int(index)]
 
 
-def _index_and_tensor(arguments: Iterable[Any], keywords: dict[str, Any]) -> tuple[Any, Tensor]:
-    values = [*arguments, *(keywords[name] for name in ("index", "tensor") if name in keywords)]
-    if not 1 <= len(values) <= 2 or keywords.keys() - {"index", "tensor"}:
-        raise WrongType("a tensor, or an index and a tensor, are expected")
-    index, tensor = values if len(values) == 2 else (None, values[0])
-    if len(values) == 2 and index is None:
-        raise WrongType("the index must be a whole number, got None")
+def _index_and_tensor(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, Tensor]:
+    if len(arguments) + len(keywords) == 1:
+        index, (tensor,) = _ONLY, _take(arguments, keywords, ("tensor",))
+    else:
+        index, tensor = _take(arguments, keywords, ("index",), ("tensor",))
     _require_tensor(tensor)
     return index, tensor
+
+
+def _take(
+    arguments: tuple[Any, ...], keywords: dict[str, Any], *names: tuple[str, ...]
+) -> list[Any]:
+    """Return the arguments of a member that has several forms; each may have several names."""
+    values = list(arguments)
+    for choices in names[len(values) :]:
+        values += [keywords.pop(name) for name in choices if name in keywords]
+    if len(values) != len(names) or keywords:
+        expected = ", ".join("/".join(choices) for choices in names)
+        raise WrongType(f"the arguments must be: {expected}")
+    return values
 
 
 def _require_tensor(tensor: Any) -> None:

@@ -21,8 +21,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 import zmq
 
@@ -37,7 +37,7 @@ from inferd.shm.errors import (
     rebuild,
 )
 
-LostWorker = Callable[[str, int, str], None]
+LAST_WORDS_S_MAX: Final = 0.05
 
 
 class Link:
@@ -319,7 +319,8 @@ class Link:
         if channel is None or generation != message.generation:
             return []
         del self._workers[message.device]
-        tickets = channel.pending.fail_all(WorkerDied(message.text), time.monotonic_ns())
+        tickets = self._last_words([channel])
+        tickets += channel.pending.fail_all(WorkerDied(message.text), time.monotonic_ns())
         self._remove(channel)
         return tickets
 
@@ -327,9 +328,10 @@ class Link:
         """End everything; the lock is held."""
         if self._end is not None:
             return []
+        tickets = self._last_words(channel for _, channel in self._workers.values())
         self._end = why
         now_ns = time.monotonic_ns()
-        tickets = [
+        tickets += [
             ticket
             for channel in self._channels.values()
             for ticket in channel.pending.fail_all(why, now_ns)
@@ -339,6 +341,21 @@ class Link:
         self._context.destroy(linger=0)
         self._wake_reader()
         self._attendant_wake.set()
+        return tickets
+
+    def _last_words(self, channels: Iterable[Channel]) -> list[Ticket]:
+        """Take the completions that workers sent before their end. They have arrived in this
+        process, but ZeroMQ's own thread may need a moment to hand them over."""
+        tickets: list[Ticket] = []
+        until_s = time.monotonic() + LAST_WORDS_S_MAX
+        for channel in channels:
+            while len(channel.pending) and time.monotonic() < until_s:
+                answers = (
+                    channel.pending.answered(each, time.monotonic_ns())
+                    for each in channel.receive()
+                )
+                tickets += [ticket for ticket in answers if ticket is not None]
+                os.sched_yield()
         return tickets
 
     def _close_soon(self) -> None:

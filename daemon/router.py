@@ -84,8 +84,9 @@ class Router:
         route = self._routes.get(session)
         return route is None or self._send(route, frame)
 
-    def close(self) -> None:
-        self._socket.close(linger=0)
+    def close(self, linger_ms: int = 0) -> None:
+        """Close; what is not sent is given this long, while the context is terminated."""
+        self._socket.close(linger=linger_ms)
 
     def _receive_parts(self) -> "tuple[bytes, *tuple[zmq.Frame, ...]]":
         route = self._socket.recv(zmq.NOBLOCK)

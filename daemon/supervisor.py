@@ -40,6 +40,7 @@ from inferd.shm.errors import (
     NotFound,
     ProtocolViolation,
     VersionMismatch,
+    WorkerDied,
 )
 from inferd.shm.segment import check_descriptor
 
@@ -220,6 +221,8 @@ class Supervisor:
         device = self._device(message.device)
         if len(packet.descriptors) != 1:
             raise DescriptorInvalid(f"a segment is one descriptor, got {len(packet.descriptors)}")
+        if device.is_gone or message.generation != device.generation:
+            raise WorkerDied(f"the worker of device {device.name} ended; compile the model again")
         allow_unsealed = record.uid == os.getuid()
         check_descriptor(packet.descriptors[0], message.byte_size, allow_unsealed=allow_unsealed)
         self._sessions.attach(record, message.segment, message.byte_size, device.name)

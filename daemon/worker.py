@@ -51,6 +51,7 @@ from inferd.shm.segment import Segment
 from inferd.shm.states import Job, Model
 
 EXIT_BOOT_FAILED: Final = 3
+LINGER_MS: Final = 1000  # for the last completions
 DEAF_S_MAX: Final = 0.002  # how long the loop may run requests before it listens again
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -95,6 +96,8 @@ class Worker:
                 break
             self._wait()
         log.info("device %s: leaving", self._device)
+        self._router.close(LINGER_MS)
+        self._context.term()
 
     # --- Waiting ------------------------------------------------------------------------------
 

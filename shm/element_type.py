@@ -9,7 +9,9 @@ import enum
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
+
+from inferd.shm.errors import WrongType, WrongValue
 
 
 class ElementType(enum.Enum):
@@ -43,20 +45,26 @@ class ElementType(enum.Enum):
     dynamic = (0, "", "dynamic")
 
     @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        """Find the type for its name or for a numpy type: ``"f32"``, ``np.float32``."""
+    def _missing_(cls, value: object) -> Self:
+        """Find the type for whatever numpy takes for one: ``np.float32``, ``"float32"``, ``float``.
+
+        Raises
+        ------
+        WrongType
+            It names no numpy type.
+        WrongValue
+            The numpy type has no counterpart.
+        """
         if value is None:  # numpy would read it as float64
-            return None
-        if isinstance(value, str) and value in cls.__members__:
-            return cls[value]
+            raise WrongType("None names no element type")
         try:
             dtype = np.dtype(value)  # type: ignore[call-overload]  # any object may be asked for
-        except TypeError:
-            return None
-        if not dtype.isnative:
-            return None
+        except (TypeError, ValueError):
+            raise WrongType(f"{value!r} names no element type") from None
         name = "string" if dtype.kind in "SU" else _NAME_OF_DTYPE.get(dtype.name)
-        return None if name is None else cls[name]
+        if name is None or not dtype.isnative:
+            raise WrongValue(f"no element type for numpy type {dtype}")
+        return cls[name]
 
     def to_dtype(self) -> np.dtype[Any]:
         """Return the numpy type of the elements, or of the bytes that hold packed ones."""
@@ -155,11 +163,25 @@ class ElementType(enum.Enum):
         return self.name
 
     def compatible(self, other: "ElementType") -> bool:
-        """Whether the types are equal or one of them is not known."""
+        """Whether the types are equal or one of them is not known.
+
+        Raises
+        ------
+        WrongType
+            The other is no element type.
+        """
+        if not isinstance(other, ElementType):
+            raise WrongType(f"an element type is compared with another, got {other!r}")
         return self is other or self.is_dynamic() or other.is_dynamic()
 
     def merge(self, other: "ElementType") -> "ElementType | None":
-        """Return the more specific of two compatible types, or None."""
+        """Return the more specific of two compatible types, or None.
+
+        Raises
+        ------
+        WrongType
+            The other is no element type.
+        """
         if not self.compatible(other):
             return None
         return other if self.is_dynamic() else self
@@ -188,14 +210,6 @@ def packed_bytes(element_type: ElementType, elements: int) -> int:
     return -(-elements // per_group) * group_bytes
 
 
-def from_dtype(dtype: DTypeLike) -> ElementType:
-    """Return the element type of a numpy type; raise `TypeError` where there is none."""
-    try:
-        return ElementType(dtype)
-    except ValueError:
-        raise TypeError(f"no element type for numpy type {np.dtype(dtype)}") from None
-
-
 def of_array(array: NDArray[Any]) -> ElementType:
-    """Return the element type of a numpy array; raise `TypeError` where there is none."""
-    return from_dtype(array.dtype)
+    """Return the element type of a numpy array; raise `WrongValue` where there is none."""
+    return ElementType(array.dtype)

@@ -83,12 +83,13 @@ class OfferFiles(NamedTuple):
 
 
 class Attach(NamedTuple):
-    """With one descriptor: make a segment known to a device's worker."""
+    """With one descriptor: make a segment known to a device's worker of this generation."""
 
     call: int
     segment: int
     byte_size: int
     device: str
+    generation: int
 
 
 class Detach(NamedTuple):
