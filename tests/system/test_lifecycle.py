@@ -1,5 +1,6 @@
 """Processes start, stop and die, and the others say so clearly."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -61,7 +62,7 @@ def test_a_worker_that_dies_again_and_again_comes_back_each_time(daemon: Daemon)
         (device,) = daemon.status()["devices"]
         assert device["generation"] == generation
         os.kill(device["pid"], signal.SIGKILL)
-        wait_until(lambda next_one=generation + 1: generation_of(daemon) == next_one)
+        wait_until(functools.partial(has_generation, daemon, generation + 1))
 
 
 def test_one_device_dying_leaves_the_other_alone(
@@ -334,8 +335,8 @@ def test_the_client_exits_cleanly_with_an_inference_under_way(
     assert programs.run(program, programs.write_model(tmp_path, models.slow())) == ""
 
 
-def generation_of(daemon: Daemon) -> int:
-    return int(daemon.status()["devices"][0]["generation"])
+def has_generation(daemon: Daemon, generation: int) -> bool:
+    return bool(daemon.status()["devices"][0]["generation"] == generation)
 
 
 def repeat(action: Callable[[], object]) -> None:

@@ -1,0 +1,317 @@
+"""Frames: what is sent is what is read, and whatever else arrives is refused in one way.
+
+Every message of the two declaring modules is tried, with values that hypothesis makes from its
+annotations.
+"""
+
+import inspect
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inferd.daemon import orders
+from inferd.shm import wire
+from inferd.shm.codec import INTEGER_MAX, TEXT_CHARACTERS_MAX, encode, reader
+from inferd.shm.errors import ProtocolViolation
+from inferd.shm.layouts import TensorLayout
+from inferd.shm.ports import Bounds, Port
+
+Read = Callable[[bytes], Any]
+Message = type[tuple[Any, ...]]
+
+# Which messages each reader takes.
+READERS: dict[str, tuple[Read, tuple[Message, ...]]] = {
+    "read_hello": (wire.read_hello, (wire.Hello,)),
+    "read_to_sessions": (
+        wire.read_to_sessions,
+        tuple(each for each in typing.get_args(wire.ToSessions) if each is not wire.Hello),
+    ),
+    "read_from_sessions": (wire.read_from_sessions, typing.get_args(wire.FromSessions)),
+    "read_to_control": (wire.read_to_control, typing.get_args(wire.ToControl)),
+    "read_from_control": (wire.read_from_control, typing.get_args(wire.FromControl)),
+    "read_to_worker": (wire.read_to_worker, typing.get_args(wire.ToWorker)),
+    "read_from_worker": (wire.read_from_worker, typing.get_args(wire.FromWorker)),
+    "orders.read_to_worker": (orders.read_to_worker, typing.get_args(orders.ToWorker)),
+    "orders.read_from_worker": (orders.read_from_worker, typing.get_args(orders.FromWorker)),
+}
+PAIRS = [
+    pytest.param(read, message, id=f"{name}-{message.__name__}")
+    for name, (read, messages) in READERS.items()
+    for message in messages
+]
+PARTS = {wire.Device, wire.Binding, orders.ModelReport, orders.SessionReport}
+
+every_reader = pytest.mark.parametrize(("read", "messages"), READERS.values(), ids=list(READERS))
+every_message = pytest.mark.parametrize(("read", "message"), PAIRS)
+quickly = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+
+PLAIN: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers(0, INTEGER_MAX),
+    float: st.floats(allow_nan=False),
+    str: st.text(max_size=12),
+    bytes: st.binary(max_size=12),
+    bool: st.booleans(),
+}
+
+
+def values_of(hint: Any) -> st.SearchStrategy[Any]:
+    """Every value that a field with this annotation may have."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint in PLAIN:
+        return PLAIN[hint]
+    if origin is types.UnionType:
+        return st.one_of(
+            *[st.none() if each is type(None) else values_of(each) for each in arguments]
+        )
+    if origin is tuple:
+        return st.lists(values_of(arguments[0]), max_size=3).map(tuple)
+    if origin is dict:
+        return st.dictionaries(values_of(arguments[0]), values_of(arguments[1]), max_size=3)
+    return st.builds(hint, *map(values_of, typing.get_type_hints(hint).values()))
+
+
+def declared(module: types.ModuleType) -> set[Message]:
+    """The messages that a module declares, and their parts."""
+    classes = [each for _, each in inspect.getmembers(module, inspect.isclass)]
+    own = [each for each in classes if each.__module__ == module.__name__]
+    return {each for each in own if issubclass(each, tuple)}
+
+
+# --- What is sent is what is read -----------------------------------------------------------------
+
+
+def test_every_declared_message_has_a_reader() -> None:
+    read = {message for _, messages in READERS.values() for message in messages}
+    assert read == (declared(wire) | declared(orders)) - PARTS
+
+
+@every_message
+def test_a_message_comes_back_as_it_was_sent(read: Read, message: Message) -> None:
+    @quickly
+    @given(values_of(message))
+    def check(sent: tuple[Any, ...]) -> None:
+        received = read(encode(sent))
+        assert type(received) is message
+        assert received == sent
+
+    check()
+
+
+def test_nested_values_come_back_with_their_types() -> None:
+    layout = TensorLayout(1, 64, "f32", (1, 3), (12, 4))
+    bind = wire.read_to_worker(encode(wire.Bind(7, 3, (wire.Binding(0, layout),), ())))
+    assert isinstance(bind, wire.Bind)
+    assert isinstance(bind.inputs[0].layout, TensorLayout)
+    port = Port(("x",), "node", "f32", (Bounds(1, 1), Bounds(0, None)))
+    compiled = wire.read_from_control(encode(wire.Compiled(1, 1, "CPU.1", "m", (port,), (), {})))
+    assert isinstance(compiled, wire.Compiled)
+    assert compiled.inputs[0].shape_text == "[1,?]"
+
+
+@every_reader
+def test_a_reader_takes_no_message_of_another_direction(
+    read: Read, messages: tuple[Message, ...]
+) -> None:
+    for foreign in (declared(wire) | declared(orders)) - set(messages):
+        with pytest.raises(ProtocolViolation, match="begins with one of"):
+            read(msgpack.packb((foreign.__name__,)))
+
+
+# The bytes of three messages. If one of these tests fails, raise wire.PROTOCOL.
+GOLDEN: Mapping[bytes, tuple[Read, tuple[Any, ...]]] = {
+    b"\x94\xa5Hello\x01\xa50.1.0\xa6camera": (wire.read_hello, wire.Hello(1, "0.1.0", "camera")),
+    b"\x93\xa6Submit\x07\xcd\x01\x2c": (wire.read_to_worker, wire.Submit(7, 300)),
+    (
+        b"\x97\xa9Completed\x07\xcd\x01\x2c\xa0\xa0"
+        b"\xce\x00\x01\x00\x00\xcf\x00\x00\x00\x01\x00\x00\x00\x02"
+    ): (
+        wire.read_from_worker,
+        wire.Completed(7, 300, "", "", 1 << 16, (1 << 32) + 2),
+    ),
+}
+
+
+@pytest.mark.parametrize(("frame", "expected"), GOLDEN.items())
+def test_the_wire_has_not_changed(frame: bytes, expected: tuple[Read, tuple[Any, ...]]) -> None:
+    read, message = expected
+    assert encode(message) == frame
+    assert read(frame) == message
+
+
+@pytest.mark.parametrize("frame", [b"\x94\xa5Hello\x63\xc3\xc0", b"\x92\xa5Hello\x63"])
+def test_the_protocol_of_a_hello_from_the_future_is_read(frame: bytes) -> None:
+    assert wire.protocol_of(frame) == 99
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=40) | st.binary(max_size=20).map(lambda tail: b"\x94\xa5Hello" + tail))
+def test_any_bytes_have_a_protocol_or_none(frame: bytes) -> None:
+    protocol = wire.protocol_of(frame)
+    assert protocol is None or frame[1:7] == b"\xa5Hello"
+
+
+# --- Whatever else arrives ------------------------------------------------------------------------
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 63), (1 << 64) - 1)
+    | st.floats()
+    | st.text(max_size=6)
+    | st.binary(max_size=6)
+    | st.builds(msgpack.ExtType, st.integers(0, 127), st.binary(max_size=6)),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=4) | st.binary(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def is_read_or_refused(read: Read, messages: tuple[Message, ...], frame: bytes) -> None:
+    """A frame is either refused, or read as a message that is sound: it can be sent on."""
+    try:
+        message = read(frame)
+    except ProtocolViolation:
+        return
+    assert type(message) in messages
+    again = read(encode(message))
+    assert encode(again) == encode(message)  # not ==, for a float that is not a number
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from(list(READERS.values())), st.binary(max_size=64) | anything.map(msgpack.packb)
+)
+def test_any_bytes_are_read_or_refused(
+    reading: tuple[Read, tuple[Message, ...]], frame: bytes
+) -> None:
+    is_read_or_refused(*reading, frame)
+
+
+def damaged(data: st.DataObject, message: tuple[Any, ...]) -> bytes:
+    """The frame with some bytes changed, lost or added."""
+    frame = bytearray(encode(message))
+    place = data.draw(st.integers(0, len(frame)))
+    frame[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    return bytes(frame)
+
+
+def misfilled(data: st.DataObject, message: tuple[Any, ...]) -> bytes:
+    """The message with a field that is replaced, lost or added: good msgpack, wrong values."""
+    fields = [type(message).__name__, *message]
+    place = data.draw(st.integers(0, len(fields)))
+    fields[place : place + data.draw(st.integers(0, 1))] = data.draw(st.lists(anything, max_size=2))
+    return bytes(msgpack.packb(fields))
+
+
+@pytest.mark.parametrize("spoil", [damaged, misfilled])
+def test_a_spoilt_frame_is_read_or_refused(
+    spoil: Callable[[st.DataObject, tuple[Any, ...]], bytes],
+) -> None:
+    @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.sampled_from(list(READERS.values())), st.data())
+    def check(reading: tuple[Read, tuple[Message, ...]], data: st.DataObject) -> None:
+        message = data.draw(values_of(data.draw(st.sampled_from(reading[1]))))
+        is_read_or_refused(*reading, spoil(data, message))
+
+    check()
+
+
+def test_a_part_of_a_frame_is_refused() -> None:
+    frame = encode(wire.Submit(7, 1 << 40))
+    for length in range(len(frame)):
+        with pytest.raises(ProtocolViolation):
+            wire.read_to_worker(frame[:length])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"\xc1",
+        b"\x91" * 100_000,
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+        b"\xa2\xff\xff",
+        encode(wire.Submit(7, 1)) + b"\xc0",
+        msgpack.packb(msgpack.Timestamp(1)),
+    ],
+    ids=["empty", "reserved", "deep", "array", "map", "bytes", "not UTF-8", "surplus", "time"],
+)
+def test_frames_that_are_made_to_hurt_are_refused(frame: bytes) -> None:
+    with pytest.raises(ProtocolViolation):
+        wire.read_to_worker(frame)
+
+
+# Fails: a map whose keys begin with a message's name is read as that message.
+@pytest.mark.parametrize(
+    "frame", [{"Join": None, b"token": None}, {"ReleaseModel": 1}, "Join", b"Join", ["Join"], []]
+)
+def test_a_frame_that_is_not_an_array_is_refused(frame: object) -> None:
+    with pytest.raises(ProtocolViolation):
+        wire.read_to_worker(msgpack.packb(frame))
+
+
+# --- A refusal says what is wrong -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        (["Submit", 7], r"Submit has 2 fields \(request, sequence\), got 1"),
+        (["Submit", 7, 1, 1], "got 3"),
+        (["Submit", "7", 1], r"Submit\.request must be an integer from 0 to 2\^63 - 1, got str"),
+        (["Submit", 7, None], r"Submit\.sequence must be .*, got NoneType"),
+        (["Submit", 7, True], "got bool"),
+        (["Submit", 7, 1.0], "got float"),
+        (["Submit", 7, -1], "an integer from 0"),
+        (["Submit", 7, 1 << 63], "an integer from 0"),
+        (["Join", "token"], r"Join\.token must be bytes, got str"),
+        (["Bind", 1, 1, {}, []], r"Bind\.inputs must be an array, got dict"),
+        (["Bind", 1, 1, [], [[0]]], r"Bind\.outputs must be an array of 2 \(port, layout\)"),
+        (["Bind", 1, 1, [], [[0, [1, 0, "f32", [1], 4]]]], r"Bind\.outputs must be an array"),
+        (["Bind", 1, 1, [[0, [1, 0, "f32", [-1], None]]], []], r"Bind\.inputs must be an integer"),
+        (["Subscribe", 1], "begins with one of: Submit, Join"),
+        ([7, 1], "begins with one of"),
+        ([["Submit"], 1, 1], "begins with one of"),
+    ],
+)
+def test_a_refusal_names_the_field(fields: list[Any], complaint: str) -> None:
+    with pytest.raises(ProtocolViolation, match=complaint):
+        wire.read_to_worker(msgpack.packb(fields))
+
+
+@pytest.mark.parametrize(
+    ("properties", "complaint"),
+    [([], "a map"), ({"a": 1}, "text"), ({b"a": "b"}, "text"), (None, "a map")],
+)
+def test_a_map_is_checked_to_its_keys_and_values(properties: object, complaint: str) -> None:
+    with pytest.raises(ProtocolViolation, match=rf"Compile\.properties must be {complaint}"):
+        wire.read_to_control(msgpack.packb(("Compile", 1, 2, 3, "CPU", properties)))
+
+
+def test_text_has_a_limit() -> None:
+    longest = wire.Refused("code", "x" * TEXT_CHARACTERS_MAX)
+    assert wire.read_from_sessions(encode(longest)) == longest
+    with pytest.raises(ProtocolViolation, match=r"Refused\.text must be text of at most"):
+        wire.read_from_sessions(encode(wire.Refused("code", "x" * (TEXT_CHARACTERS_MAX + 1))))
+
+
+def test_a_whole_number_is_read_as_a_float_where_one_is_meant() -> None:
+    class Measured(typing.NamedTuple):
+        seconds: float
+
+    read = reader(Measured)
+    assert type(read(msgpack.packb(("Measured", 2))).seconds) is float
+    assert math.isnan(read(encode(Measured(math.nan))).seconds)
+    with pytest.raises(ProtocolViolation, match="must be a number, got bool"):
+        read(msgpack.packb(("Measured", True)))
