@@ -5,6 +5,7 @@
 >>> model([[0.0] * 64])  # doctest: +SKIP
 """
 
+from inferd.client.async_infer_queue import AsyncInferQueue
 from inferd.client.compiled_model import CompiledModel
 from inferd.client.core import Core, compile_model
 from inferd.client.infer_request import InferRequest
@@ -16,6 +17,7 @@ from inferd.client.tensor import Tensor
 from inferd.shm.element_type import ElementType as Type
 
 __all__ = [
+    "AsyncInferQueue",
     "CompiledModel",
     "ConstOutput",
     "Coordinate",

@@ -1,8 +1,10 @@
 """One session of this process with a daemon: what it may use, and what it made known there."""
 
 import os
+import sys
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,8 +14,9 @@ from inferd.client.channels import Channel, SessionChannel
 from inferd.client.link import Link
 from inferd.client.session import Ticket
 from inferd.shm import wire
+from inferd.shm.arena import process_arena
 from inferd.shm.codec import encode
-from inferd.shm.errors import InferdError
+from inferd.shm.errors import InferdError, OverBudget
 from inferd.shm.ports import Port
 from inferd.shm.segment import Segment
 
@@ -52,6 +55,7 @@ class Connection:
         self._lock = threading.Lock()
         self._attaching: dict[tuple[int, str, int], Ticket] = {}
         self._watched: set[int] = set()
+        self._requests: Counter[str] = Counter()
         finalizer = weakref.finalize(self, self.link.close)
         finalizer.atexit = False
 
@@ -79,6 +83,22 @@ class Connection:
         with self._lock:
             self._ids += 1
             return self._ids
+
+    def count_request(self, device: str, change: int) -> None:
+        """Count a request that is made (1) or gone (-1).
+
+        Raises
+        ------
+        OverBudget
+            The session has as many as the daemon allows.
+        """
+        allowed = self.limits.get("requests_per_session_max", sys.maxsize)
+        if change > 0 and self._requests[device] >= allowed:
+            raise OverBudget(
+                f"a session may have {allowed} requests on a device "
+                "(limits.requests_per_session_max)"
+            )
+        self._requests[device] += change
 
     def compile(self, files: ModelFiles, device: str, properties: Mapping[str, str]) -> RemoteModel:
         """Have a device's worker compile a model, or join it if it has that already."""
@@ -110,8 +130,15 @@ class Connection:
         Raises
         ------
         OverBudget
-            The daemon's limits are reached.
+            The daemon's limits are reached, though nothing unused is attached.
         """
+        try:
+            self._attach(segments, model)
+        except OverBudget:
+            process_arena().trim()
+            self._attach(segments, model)
+
+    def _attach(self, segments: Sequence[Segment], model: RemoteModel) -> None:
         begun = [self._begin_attach(segment, model) for segment in segments]
         for key, ticket in filter(None, begun):
             self.link.wait(ticket)

@@ -82,6 +82,7 @@ class InferRequest:
         """Made by `CompiledModel.create_infer_request`."""
         if not hasattr(handle, "connection"):
             raise WrongType("a request is made by CompiledModel.create_infer_request")
+        handle.connection.count_request(handle.model.device, 1)
         self._handle = handle
         self._link = handle.connection.link
         self._id = handle.connection.new_id()
@@ -94,10 +95,10 @@ class InferRequest:
         self._latency_ms = 0.0
         self._callback: Callable[[Any], Any] | None = None
         self._userdata: Any = None
-        self._inputs = [Slot(port) for port in handle.inputs]
-        self._outputs = [Slot(port) for port in handle.outputs]
         finalizer = weakref.finalize(self, _release, handle, self._id)
         finalizer.atexit = False
+        self._inputs = [Slot(port) for port in handle.inputs]
+        self._outputs = [Slot(port) for port in handle.outputs]
 
     def __del__(self) -> None:
         """Wait for a running inference, so that nothing is written once the request is gone."""
@@ -186,9 +187,10 @@ class InferRequest:
             How the inference ended; the same at every call until the next start.
         """
         ticket = self._ticket
-        if ticket is None or ticket.attending_thread == threading.get_ident():
+        if ticket is None:
             return
-        self._link.wait(ticket)
+        if ticket.attending_thread != threading.get_ident():
+            self._link.wait(ticket)
         self._end(ticket)
         ticket.raise_error()
 
@@ -366,6 +368,20 @@ class InferRequest:
         self._require_idle()
         return [Tensor.of(slot.storage) for slot in self._outputs]
 
+    # --- For `AsyncInferQueue` ----------------------------------------------------------------
+
+    def start_attended(
+        self, inputs: Any, share_inputs: bool, attended: Callable[[Ticket], None]
+    ) -> Ticket:
+        """Start as `start_async` does, with ``attended`` in the place of the callback.
+
+        It runs on the attendant thread however the inference ends; there `wait` does not wait,
+        but makes the request idle, and raises if the inference failed.
+        """
+        self._require_idle()
+        input_forms.apply(self, inputs, share=share_inputs)
+        return self._start(attended)
+
     # --- For `inputs.apply` -------------------------------------------------------------------
 
     def input_count(self) -> int:
@@ -531,6 +547,7 @@ def _attend(request: InferRequest) -> Callable[[Ticket], None]:
 
 
 def _release(handle: "ModelHandle", request: int) -> None:
+    handle.connection.count_request(handle.model.device, -1)
     handle.connection.link.send_later(handle.channel, encode(ReleaseRequest(request)))
 
 

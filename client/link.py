@@ -73,6 +73,19 @@ class Link:
         """Whether the session lives."""
         return self._end is None
 
+    @property
+    def is_attendant(self) -> bool:
+        """Whether this is the thread that runs callbacks."""
+        return threading.current_thread() is self._attendant
+
+    def check_fork(self) -> None:
+        """Raise `SessionForked` in a process that did not open the session."""
+        if self._pid != os.getpid():
+            raise SessionForked(
+                "this process was forked from the one that connected to inferd; "
+                "make a new Core here, or start processes with 'spawn'"
+            )
+
     # --- Sending ------------------------------------------------------------------------------
 
     def call(
@@ -138,7 +151,7 @@ class Link:
 
     def worker(self, device: str, generation: int, endpoint: str) -> Channel:
         """Return the channel to a device's worker, connecting it the first time."""
-        self._check_fork()
+        self.check_fork()
         with self._lock:
             self._check_end()
             known, channel = self._workers.get(device, (0, None))
@@ -155,8 +168,16 @@ class Link:
     # --- Waiting ------------------------------------------------------------------------------
 
     def wait(self, ticket: Ticket, timeout_s: float | None = None) -> bool:
-        """Wait until a ticket is over; False if the time ran out first."""
-        self._wait(lambda: ticket.is_over, ticket, timeout_s)
+        """Wait until a ticket is over; False if the time ran out first.
+
+        A callback that waits for a ticket attends to it itself, as nobody else would. It can't wait
+        for a ticket that it was called for: False.
+        """
+        if self.is_attendant:
+            self._wait(lambda: ticket.is_settled, ticket, timeout_s)
+            self._attend_early(ticket)
+        else:
+            self._wait(lambda: ticket.is_over, ticket, timeout_s)
         return ticket.is_over
 
     def wait_settled(self, ticket: Ticket) -> None:
@@ -172,7 +193,7 @@ class Link:
 
     def look(self) -> None:
         """Take what has come, without waiting."""
-        self._check_fork()
+        self.check_fork()
         if self._end is None and self._reading.acquire(blocking=False):
             with self._marked_inside():
                 try:
@@ -204,7 +225,7 @@ class Link:
     # --- Inside -------------------------------------------------------------------------------
 
     def _wait(self, is_enough: Callable[[], bool], ticket: Ticket, timeout_s: float | None) -> None:
-        self._check_fork()
+        self.check_fork()
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         with self._marked_inside():
             try:
@@ -244,7 +265,7 @@ class Link:
         with contextlib.suppress(IndexError):
             self._followers.popleft().set()
             return
-        if self._attended and threading.current_thread() is not self._attendant:
+        if self._attended and not self.is_attendant:
             self._call_attendant()
 
     def _read(self, is_enough: Callable[[], bool], deadline_s: float | None) -> None:
@@ -380,7 +401,7 @@ class Link:
 
     @contextlib.contextmanager
     def _sending(self, channel: Channel) -> Any:
-        self._check_fork()
+        self.check_fork()
         with self._marked_inside(), self._lock:
             self._check_end()
             if not self.is_connected(channel):
@@ -409,13 +430,6 @@ class Link:
     def _check_end(self) -> None:
         if self._end is not None:
             raise rebuild(self._end.code, str(self._end))
-
-    def _check_fork(self) -> None:
-        if self._pid != os.getpid():
-            raise SessionForked(
-                "this process was forked from the one that connected to inferd; "
-                "make a new Core here, or start processes with 'spawn'"
-            )
 
     def _wake_reader(self) -> None:
         if self._reading.locked():
@@ -447,15 +461,28 @@ class Link:
 
     def _run_due(self) -> None:
         while self._due:
-            ticket = self._due.popleft()
-            assert ticket.attended is not None
-            ticket.attending_thread = threading.get_ident()
-            try:
-                ticket.attended(ticket)
-            finally:
-                with self._lock:
-                    self._attended -= 1
-                self.attended(ticket)
+            self._attend_to(self._due.popleft())
+
+    def _attend_early(self, ticket: Ticket) -> None:
+        """Attend to a settled ticket before its turn. It may not be due yet, but soon will be."""
+        while ticket.is_settled and not ticket.is_over and ticket.attending_thread is None:
+            self._attendant_wake.clear()
+            if ticket in self._due:
+                self._due.remove(ticket)
+                self._attend_to(ticket)
+            else:
+                self._attendant_wake.wait()
+        self._attendant_wake.set()  # we may have taken the announcement of others
+
+    def _attend_to(self, ticket: Ticket) -> None:
+        assert ticket.attended is not None
+        ticket.attending_thread = threading.get_ident()
+        try:
+            ticket.attended(ticket)
+        finally:
+            with self._lock:
+                self._attended -= 1
+            self.attended(ticket)
 
 
 def _is_unrelated_failure(message: Any) -> bool:

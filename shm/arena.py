@@ -88,6 +88,13 @@ class Arena:
             self._take_back()
             return [slab.segment for slab in self._slabs]
 
+    def trim(self) -> None:
+        """Give every segment back in which no block is alive."""
+        with self._lock:
+            self._take_back()
+            for slab in [slab for slab in self._slabs if slab.free and slab.free.is_empty]:
+                self._remove(slab)
+
     @property
     def used_bytes(self) -> int:
         """Bytes in blocks that are alive, rounded up to the alignment."""
