@@ -9,6 +9,7 @@ a job, the death of the daemon too, brings the request back. What the attendant 
 the queue alive: a job whose queue is gone ends in silence.
 """
 
+import functools
 import operator
 import threading
 import weakref
@@ -32,15 +33,7 @@ class AsyncInferQueue:
     """
 
     def __init__(self, model: CompiledModel, jobs: int = 0) -> None:
-        """Make ``jobs`` requests; 0 means as many as the device likes to have.
-
-        Raises
-        ------
-        WrongType
-            The model is no compiled model, or the number is no whole number from 0.
-        OverBudget
-            The session has as many requests as the daemon allows.
-        """
+        """Make ``jobs`` requests; 0 means as many as the device likes. May raise `WrongType`."""
         if not isinstance(model, CompiledModel):
             raise WrongType(f"a queue is made for a CompiledModel, got {type(model).__name__}")
         count = _whole_number(jobs, "the number of jobs")
@@ -48,7 +41,7 @@ class AsyncInferQueue:
         self._link = model._handle.connection.link
         self._requests = [model.create_infer_request() for _ in range(count)]
         self._userdata: list[Any] = [None] * count
-        self._callback: Callback | None = None
+        self._callback: Callback = lambda request, userdata: None
         self._changed = threading.Condition()  # guards what follows; never held while waiting
         self._free = deque(range(count))
         self._jobs: dict[int, Ticket | None] = {}  # by request, the first started first
@@ -59,26 +52,25 @@ class AsyncInferQueue:
     ) -> None:
         """Wait for a free request, and start a job on it. Inputs are as for `InferRequest.infer`.
 
-        The callback gets ``userdata``. If the last job of this request failed, or its callback
-        did, and nobody heard of it, then that error is raised instead, once, and no job starts.
+        The callback gets ``userdata``. If the last job of the request failed, or its callback did,
+        and nobody heard of it, then that error is raised instead, once, and no job starts.
 
         Raises
         ------
         WrongType, PortNotFound, TensorMismatch
             An input does not fit. The request is free again.
-        InferenceFailed, WorkerDied, DaemonDied, or what a callback raised
-            How the last job on this request ended; the daemon or the worker is gone.
+        InferenceFailed, WorkerDied, DaemonDied, or what the callback raised
+            How the last job on this request ended, or why this one can't start.
         RequestBusy
-            This is a callback, and all requests wait for callbacks that it was called from.
+            This is a callback, and no request can become free before it returns.
         """
         index = self._take()
-        previous, self._userdata[index] = self._userdata[index], userdata
+        self._userdata[index] = userdata
         try:
-            attended = _attend(self, index)
+            attended = functools.partial(_end_job, weakref.ref(self), index)
             ticket = self._requests[index].start_attended(inputs, share_inputs, attended)
         except BaseException:
-            self._userdata[index] = previous
-            self._give_back(index, None)
+            self._give_back(index)
             raise
         with self._changed:
             if ticket.attending_thread is None:  # else the job's end was faster than we are
@@ -91,10 +83,8 @@ class AsyncInferQueue:
         Raises
         ------
         RequestCancelled, InferenceFailed, WorkerDied, DaemonDied, or what a callback raised
-            The first error since the last that was raised. All are forgotten then, and the queue
-            goes on.
-        RequestBusy
-            This is a callback of a job of this queue, which would wait for itself.
+            The first that nobody heard of; the others are forgotten. `RequestBusy` in a callback
+            of this queue, which would wait for itself.
         """
         with self._changed:
             self._wait_until(lambda: len(self._free) == len(self._requests))
@@ -109,13 +99,7 @@ class AsyncInferQueue:
         return bool(self._free)
 
     def get_idle_request_id(self) -> int:
-        """Wait for a free request and return its index, without taking it.
-
-        Raises
-        ------
-        RequestBusy
-            This is a callback, and all requests wait for callbacks that it was called from.
-        """
+        """Wait for a free request as `start_async` does; return its index without taking it."""
         with self._changed:
             self._wait_until(lambda: bool(self._free))
             return self._free[0]
@@ -124,14 +108,8 @@ class AsyncInferQueue:
         """Have ``callback(request, userdata)`` called after each job that succeeds.
 
         It runs on a thread of this library, with the request idle but not yet free. What it raises
-        is raised by `wait_all` or `start_async`, and stops no other job.
-
-        Raises
-        ------
-        WrongType
-            The callback can't be called.
-        RequestBusy
-            A job runs.
+        is raised by `wait_all` or `start_async`, and stops no other job. A running job is refused
+        with `RequestBusy`, what can't be called with `WrongType`.
         """
         if not callable(callback):
             raise WrongType(f"a callback must be callable, got {type(callback).__name__}")
@@ -167,7 +145,7 @@ class AsyncInferQueue:
             self._jobs[index] = None
             return self._free.popleft()
 
-    def _give_back(self, index: int, error: BaseException | None) -> None:
+    def _give_back(self, index: int, error: BaseException | None = None) -> None:
         with self._changed:
             self._jobs.pop(index, None)
             if error is not None:
@@ -175,54 +153,41 @@ class AsyncInferQueue:
             self._free.append(index)
             self._changed.notify_all()
 
-    def _end_job(self, index: int) -> None:
-        """On the attendant thread: call back, and give the request back."""
-        with self._changed:
-            self._jobs.pop(index, None)
-            self._changed.notify_all()
-        error = _call_back(self._callback, self._requests[index], self._userdata[index])
-        self._give_back(index, error)
-
     def _wait_until(self, is_enough: Callable[[], bool]) -> None:
-        """Wait for jobs to end. ``_changed`` is held, but not while waiting.
-
-        In a callback nobody else attends to what ended: it waits for one job after the other.
-        """
+        """Wait for jobs to end. ``_changed`` is held, but not while waiting."""
         while not is_enough():
             self._link.check_fork()
+            running = next(filter(None, self._jobs.values()), None)
             if self._link.is_attendant and not self._jobs:
                 raise RequestBusy("Infer Request is busy: a callback can't wait for its own job")
-            ticket = next(filter(None, self._jobs.values()), None)
-            if ticket is None or not self._link.is_attendant:
+            if self._link.is_attendant and running is not None:
+                self._attend(running)  # nobody else would
+            else:
                 self._changed.wait()
-                continue
-            self._changed.release()
-            try:
-                self._link.wait(ticket)
-            finally:
-                self._changed.acquire()
+
+    def _attend(self, ticket: Ticket) -> None:
+        self._changed.release()
+        try:
+            self._link.wait(ticket)
+        finally:
+            self._changed.acquire()
 
 
-def _attend(queue: AsyncInferQueue, index: int) -> Callable[[Ticket], None]:
-    """Return what the attendant runs. It does not keep the queue alive."""
-    reference = weakref.ref(queue)
-
-    def attended(_: Ticket) -> None:
-        living = reference()
-        if living is not None:
-            living._end_job(index)
-
-    return attended
+def _end_job(reference: "weakref.ref[AsyncInferQueue]", index: int, _: Ticket) -> None:
+    """On the attendant thread: call back, and give the request back."""
+    queue = reference()
+    if queue is not None:
+        with queue._changed:
+            queue._jobs.pop(index, None)
+        error = _call_back(queue._callback, queue._requests[index], queue._userdata[index])
+        queue._give_back(index, error)
 
 
-def _call_back(
-    callback: Callback | None, request: InferRequest, userdata: Any
-) -> BaseException | None:
+def _call_back(callback: Callback, request: InferRequest, userdata: Any) -> BaseException | None:
     """Return how the job or its callback failed. No frame in its traceback knows the queue."""
     try:
         request.wait()
-        if callback is not None:
-            callback(request, userdata)
+        callback(request, userdata)
     except BaseException as why:  # a program's callback may raise anything
         return why
     return None

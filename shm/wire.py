@@ -99,6 +99,8 @@ class Detach(NamedTuple):
 
 
 class Accepted(NamedTuple):
+    """A call on the session socket has been carried out, by the device's worker too."""
+
     call: int
 
 
@@ -153,6 +155,8 @@ class Compiled(NamedTuple):
 
 
 class AskStatus(NamedTuple):
+    """What does the daemon do? Only the sessions of one's own user are told of, but to root."""
+
     call: int
 
 
@@ -197,10 +201,14 @@ class Cancel(NamedTuple):
 
 
 class ReleaseRequest(NamedTuple):
+    """Forget a request. One that runs goes on to its end."""
+
     request: int
 
 
 class ReleaseModel(NamedTuple):
+    """Give back the use of a model; its requests keep it."""
+
     model: int
 
 

@@ -155,3 +155,12 @@ def subtract(shape: Sequence[Dimension] = (1, 4)) -> bytes:
         inputs=[helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "ab"],
         outputs=[helper.make_tensor_value_info("difference", TensorProto.FLOAT, shape)],
     )
+
+
+def non_zero() -> bytes:
+    """ONNX: ``where`` x (n), float32, is not 0: (1, k), int64, k known only after the run."""
+    return build(
+        [helper.make_node("NonZero", ["x"], ["where"])],
+        inputs=[helper.make_tensor_value_info("x", TensorProto.FLOAT, ("n",))],
+        outputs=[helper.make_tensor_value_info("where", TensorProto.INT64, (1, "k"))],
+    )

@@ -39,17 +39,20 @@ SETTINGS = [
 every_setting = pytest.mark.parametrize(("table", "setting"), SETTINGS)
 
 # Values that are no default, and what is read for them.
-GOOD: dict[str, tuple[object, object]] = {
+GOOD: dict[str, tuple[Any, Any]] = {
     "runtime_dir": ("/srv/inferd", "/srv/inferd"),
     "drain_s": (3, 3.0),
     "log_level": ("debug", "debug"),
+    **{each.name: (7, 7) for each in dataclasses.fields(Limits)},
     "keep_alive_s": (1.5, 1.5),
     "engine": ("torch", "torch"),
     "device": ("GPU.1", "GPU.1"),
     "cores": ([0, 2], (0, 2)),
-    "properties": ({"hint": "LATENCY", "streams": 2, "cache": True}, None),
-} | {each.name: (7, 7) for each in dataclasses.fields(Limits)}
-GOOD["properties"] = (GOOD["properties"][0], {"hint": "LATENCY", "streams": "2", "cache": "YES"})
+    "properties": (
+        {"hint": "LATENCY", "streams": 2, "cache": True},
+        {"hint": "LATENCY", "streams": "2", "cache": "YES"},
+    ),
+}
 
 WRONG: dict[str, list[object]] = {
     "int": [True, -1, 1.0, "7", [], {}],
@@ -68,11 +71,6 @@ def _cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tables_with(table: str, name: str, value: object) -> dict[str, Any]:
     return {table: {"GPU": {name: value}} if table == "devices" else {name: value}}
-
-
-def wrong_values(setting: "dataclasses.Field[Any]") -> list[object]:
-    kind = setting.name if setting.name in WRONG else str(setting.type).removeprefix("<class '")
-    return WRONG[kind.removesuffix("'>")]
 
 
 # --- Every setting --------------------------------------------------------------------------------
@@ -101,7 +99,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_its_name(
     table: str, setting: "dataclasses.Field[Any]"
 ) -> None:
     where = "devices.GPU" if table == "devices" else table
-    for value in wrong_values(setting):
+    for value in WRONG.get(setting.name) or WRONG[type(setting.default).__name__]:
         with pytest.raises(ConfigurationInvalid) as raised:
             parse(tables_with(table, setting.name, value))
         assert re.match(rf"\[?{where}\.{setting.name}\]? must be .*, got ", str(raised.value))
@@ -112,10 +110,12 @@ def test_a_value_of_the_wrong_type_is_refused_by_its_name(
 def test_a_misspelt_setting_is_refused_with_a_suggestion(
     table: str, setting: "dataclasses.Field[Any]"
 ) -> None:
-    misspelt = setting.name[:-1] + "x"
-    with pytest.raises(ConfigurationInvalid, match=f"there is no setting .*{misspelt}") as raised:
+    misspelt = setting.name[:-1]
+    with pytest.raises(
+        ConfigurationInvalid, match=rf"there is no setting .*\.{misspelt};"
+    ) as raised:
         parse(tables_with(table, misspelt, 7))
-    assert "did you mean '" in str(raised.value)
+    assert str(raised.value).endswith(f"did you mean {setting.name!r}?")
 
 
 @every_setting
@@ -183,7 +183,7 @@ def test_devices_that_are_configured_replace_the_default_one() -> None:
 
 
 # Fails: any text is taken; the daemon then ends with logging's ValueError.
-@pytest.mark.parametrize("level", ["loud", "", "INFO", "warn"])
+@pytest.mark.parametrize("level", ["loud", ""])
 def test_a_log_level_that_does_not_exist_is_refused(level: str) -> None:
     with pytest.raises(ConfigurationInvalid, match="log_level"):
         parse({"daemon": {"log_level": level}})
@@ -211,7 +211,7 @@ names = st.sampled_from(
 groups = st.dictionaries(names | st.text(max_size=4), values, max_size=3) | values
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     st.fixed_dictionaries(
         {},

@@ -140,7 +140,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(deadline=None, max_examples=100, stateful_step_count=40)
+TestAnyOrder.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
 
 
 def start(scheduler: Scheduler[str]) -> Entry[str]:
