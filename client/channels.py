@@ -3,7 +3,7 @@ socket, and a request socket per device. None ever blocks; whoever calls holds t
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import zmq
 
@@ -11,6 +11,10 @@ from inferd.client.session import Pending
 from inferd.shm import wire
 from inferd.shm.codec import encode
 from inferd.shm.errors import DaemonDied
+
+# Plain numbers: combining pyzmq's enumerations costs as much as the calls that take them.
+_POLLIN: Final = int(zmq.POLLIN)
+_NOBLOCK: Final = int(zmq.NOBLOCK)
 
 
 class Channel(Protocol):
@@ -84,7 +88,7 @@ class ZeroMQChannel:
         self._socket.rcvhwm = 0
         self._socket.maxmsgsize = wire.REPORT_BYTES_MAX
         self._socket.connect(f"ipc://{path}")
-        self._socket.send(encode(wire.Join(token)), zmq.NOBLOCK)
+        self._socket.send(encode(wire.Join(token)), _NOBLOCK)
         self._descriptor = int(self._socket.getsockopt(zmq.FD))
         self.pending = Pending()
 
@@ -93,11 +97,11 @@ class ZeroMQChannel:
         return self._descriptor
 
     def send(self, frame: bytes, descriptors: Sequence[int] = ()) -> None:
-        self._socket.send(frame, zmq.NOBLOCK)
+        self._socket.send(frame, _NOBLOCK)
 
     def receive(self) -> Iterator[Any]:
-        while int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            yield self._read(self._socket.recv(zmq.NOBLOCK))
+        while int(self._socket.getsockopt(zmq.EVENTS)) & _POLLIN:
+            yield self._read(self._socket.recv(_NOBLOCK))
 
     def close(self) -> None:
         self._socket.close(linger=0)

@@ -18,6 +18,9 @@ from inferd.shm.wire import MESSAGE_BYTES_MAX, Failed, Join
 
 ROUTING_ID_BYTES: Final = 5  # of ids that libzmq makes; they begin with a zero, claimed ones can't
 UNSENT_FRAMES_MAX: Final = 8192  # per client: more than any client may have in flight
+# Plain numbers: combining pyzmq's enumerations costs as much as the calls that take them.
+_POLLIN: Final = int(zmq.POLLIN)
+_NOBLOCK: Final = int(zmq.NOBLOCK)
 
 _read_join: Callable[[bytes], Join] = reader(Join)
 
@@ -54,7 +57,7 @@ class Router:
     @property
     def has_frames(self) -> bool:
         """Whether `receive` would yield. Ask before every wait: sending may hide a wake-up."""
-        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & _POLLIN)
 
     def admit(self, member: Member) -> None:
         """Let a session join."""
@@ -89,10 +92,10 @@ class Router:
         self._socket.close(linger=linger_ms)
 
     def _receive_parts(self) -> "tuple[bytes, *tuple[zmq.Frame, ...]]":
-        route = self._socket.recv(zmq.NOBLOCK)
+        route = self._socket.recv(_NOBLOCK)
         frames = []
         while self._socket.getsockopt(zmq.RCVMORE):
-            frames.append(self._socket.recv(zmq.NOBLOCK, copy=False))
+            frames.append(self._socket.recv(_NOBLOCK, copy=False))
         return (route, *frames)
 
     def _refuse_or_join(self, route: bytes, frames: "list[zmq.Frame]") -> None:
@@ -119,7 +122,7 @@ class Router:
 
     def _send(self, route: bytes, frame: bytes) -> bool:
         try:
-            self._socket.send_multipart([route, frame], zmq.NOBLOCK)
+            self._socket.send_multipart([route, frame], _NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError as why:
