@@ -10,7 +10,9 @@ from inferd.client.compiled_model import CompiledModel
 from inferd.client.core import Core, compile_model
 from inferd.client.infer_request import InferRequest
 from inferd.client.layout import Layout
+from inferd.client.model import Model
 from inferd.client.ports import ConstOutput
+from inferd.client.profiling import ProfilingInfo
 from inferd.client.results import OVDict
 from inferd.client.shapes import Coordinate, Dimension, PartialShape, Shape, Strides
 from inferd.client.tensor import Tensor
@@ -25,8 +27,10 @@ __all__ = [
     "Dimension",
     "InferRequest",
     "Layout",
+    "Model",
     "OVDict",
     "PartialShape",
+    "ProfilingInfo",
     "Shape",
     "Strides",
     "Tensor",

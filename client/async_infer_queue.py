@@ -3,10 +3,9 @@
     FREE --start_async--> STARTING --sent--> RUNNING --ended--> CALLING BACK --> FREE
       ^-----refused----------+
 
-A request is in `_free`, in `_jobs` (STARTING without a ticket, RUNNING with one), or its callback
-is running. The link's attendant thread moves it on and wakes the threads that wait; whatever ends
-a job, the death of the daemon too, brings the request back. What the attendant holds does not keep
-the queue alive: a job whose queue is gone ends in silence.
+A request is in `_free`, in `_jobs` (STARTING without a ticket, RUNNING with one), or called back.
+The link's attendant thread moves it on and wakes who waits; whatever ends a job, the daemon's death
+too, brings the request back. A job whose queue is gone ends in silence: it does not keep it alive.
 """
 
 import functools
@@ -108,8 +107,8 @@ class AsyncInferQueue:
         """Have ``callback(request, userdata)`` called after each job that succeeds.
 
         It runs on a thread of this library, with the request idle but not yet free. What it raises
-        is raised by `wait_all` or `start_async`, and stops no other job. A running job is refused
-        with `RequestBusy`, what can't be called with `WrongType`.
+        is raised by `wait_all` or `start_async`, and stops no other job. `RequestBusy` is raised
+        while a job runs, `WrongType` if the callback can't be called.
         """
         if not callable(callback):
             raise WrongType(f"a callback must be callable, got {type(callback).__name__}")
@@ -179,12 +178,13 @@ def _end_job(reference: "weakref.ref[AsyncInferQueue]", index: int, _: Ticket) -
     if queue is not None:
         with queue._changed:
             queue._jobs.pop(index, None)
-        error = _call_back(queue._callback, queue._requests[index], queue._userdata[index])
-        queue._give_back(index, error)
+        job = queue._callback, queue._requests[index], queue._userdata[index]
+        queue._give_back(index, _call_back(*job))
+        del queue  # a traceback from the callback keeps what is here alive
 
 
 def _call_back(callback: Callback, request: InferRequest, userdata: Any) -> BaseException | None:
-    """Return how the job or its callback failed. No frame in its traceback knows the queue."""
+    """Return how the job or its callback failed."""
     try:
         request.wait()
         callback(request, userdata)

@@ -9,6 +9,7 @@ from inferd.client.connection import Connection, RemoteModel
 from inferd.client.infer_request import InferRequest
 from inferd.client.ports import ConstOutput
 from inferd.client.results import OVDict
+from inferd.client.state import VariableState
 from inferd.shm.codec import encode
 from inferd.shm.errors import PortNotFound, PropertyInvalid, WrongType
 from inferd.shm.segment import Segment
@@ -63,11 +64,17 @@ class CompiledModel:
         decode_strings: bool = True,
     ) -> OVDict:
         """Execute the model on one request that is kept for this; see `InferRequest.infer`."""
-        if self._own_request is None:
-            self._own_request = self.create_infer_request()
-        return self._own_request.infer(
+        return self._request().infer(
             inputs, share_inputs, share_outputs, decode_strings=decode_strings
         )
+
+    def query_state(self) -> list[VariableState]:
+        """Return the variables of the request that `__call__` uses."""
+        return self._request().query_state()
+
+    def reset_state(self) -> None:
+        """Reset the variables of the request that `__call__` uses."""
+        self._request().reset_state()
 
     def infer_new_request(self, inputs: Any = None) -> OVDict:
         """Execute the model on a request of its own; see `InferRequest.infer`."""
@@ -116,6 +123,11 @@ class CompiledModel:
 
     def release_memory(self) -> None:
         """Does nothing here: the memory between layers is shared with others."""
+
+    def _request(self) -> InferRequest:
+        if self._own_request is None:
+            self._own_request = self.create_infer_request()
+        return self._own_request
 
     def __repr__(self) -> str:
         inputs = "\n".join(map(repr, self.inputs))

@@ -100,17 +100,37 @@ class Connection:
             )
         self._requests[device] += change
 
-    def compile(self, files: ModelFiles, device: str, properties: Mapping[str, str]) -> RemoteModel:
-        """Have a device's worker compile a model, or join it if it has that already."""
-        link, offer, model = self.link, self.new_id(), self.new_id()
-        link.call(
-            link.session,
+    def read_model(
+        self, files: ModelFiles, device: str, shapes: tuple[wire.Reshape, ...]
+    ) -> wire.ModelRead:
+        """Ask a device's worker what a model has."""
+        offer = self._offer(files)
+        answer: wire.ModelRead = self.link.call(
+            self.link.control, lambda call: encode(wire.ReadModel(call, offer, device, shapes))
+        )
+        return answer
+
+    def _offer(self, files: ModelFiles) -> int:
+        offer = self.new_id()
+        self.link.call(
+            self.link.session,
             lambda call: encode(wire.OfferFiles(call, offer, files.names)),
             files.descriptors,
         )
+        return offer
+
+    def compile(
+        self,
+        files: ModelFiles,
+        device: str,
+        properties: Mapping[str, str],
+        shapes: tuple[wire.Reshape, ...] = (),
+    ) -> RemoteModel:
+        """Have a device's worker compile a model, or join it if it has that already."""
+        link, offer, model = self.link, self._offer(files), self.new_id()
         compiled: wire.Compiled = link.call(
             link.control,
-            lambda call: encode(wire.Compile(call, model, offer, device, dict(properties))),
+            lambda call: encode(wire.Compile(call, model, offer, device, dict(properties), shapes)),
         )
         channel = link.worker(device, compiled.generation, compiled.endpoint)
         return RemoteModel(

@@ -9,6 +9,7 @@ from typing import Any, Final
 from inferd.client import discovery
 from inferd.client.compiled_model import CompiledModel, ModelHandle
 from inferd.client.connection import Connection, ModelFiles
+from inferd.client.model import Model
 from inferd.shm.errors import DeviceNotFound, ModelNotFound, WrongType
 
 # Files that belong to a model's file and lie beside it, by its suffix.
@@ -61,7 +62,7 @@ class Core:
 
         Parameters
         ----------
-        model : str, Path, bytes, BytesIO
+        model : str, Path, bytes, BytesIO, Model
             A file's path, or a model in memory (ONNX, or IR's XML text with ``weights``).
         device_name : str, optional
             One of `available_devices`; by default, and for ``AUTO``, the first.
@@ -81,6 +82,9 @@ class Core:
         """
         device = self._device(device_name)
         properties = _properties(config)
+        if isinstance(model, Model):
+            remote = self._connection.compile(model.files, device, properties, model.shapes)
+            return CompiledModel(ModelHandle(self._connection, remote))
         files = _open(model, weights)
         try:
             remote = self._connection.compile(files, device, properties)
@@ -88,6 +92,27 @@ class Core:
             for descriptor in files.descriptors:
                 os.close(descriptor)
         return CompiledModel(ModelHandle(self._connection, remote))
+
+    def read_model(
+        self, model: Any, weights: Any = None, config: Mapping[str, Any] | None = None
+    ) -> Model:
+        """Read a model without compiling it, to look at its ports or to reshape it.
+
+        Parameters
+        ----------
+        model : str, Path, bytes, BytesIO
+            As for `compile_model`.
+        weights : bytes or path, optional
+            The weights of a model in memory, or the path of a model's weights.
+
+        Raises
+        ------
+        ModelNotFound, ModelInvalid
+            There is no such file, or it is no model.
+        """
+        if isinstance(weights, str | os.PathLike):
+            weights = _weights_at(Path(weights))
+        return Model(self._connection, _open(model, weights), self.available_devices[0])
 
     def _device(self, name: str | None) -> str:
         if name is not None and not isinstance(name, str):
@@ -132,7 +157,7 @@ def _open(model: Any, weights: bytes | None) -> ModelFiles:
         case str() if model.lstrip().startswith("<"):
             return _in_memory(model.encode(), weights)
         case str() | os.PathLike():
-            return _on_disk(Path(model))
+            return _on_disk(Path(model), weights)
     raise WrongType(f"a model is a path, bytes or a stream, got {type(model).__name__}")
 
 
@@ -143,6 +168,13 @@ def _in_memory(model: bytes, weights: bytes | None) -> ModelFiles:
     return ModelFiles(tuple(names), tuple(_memory_file(content) for content in contents))
 
 
+def _weights_at(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as why:
+        raise ModelNotFound(f"can't open the weights {path}: {why.strerror}") from None
+
+
 def _memory_file(content: bytes) -> int:
     descriptor = os.memfd_create("inferd-model", os.MFD_CLOEXEC)
     view = memoryview(content)
@@ -151,7 +183,7 @@ def _memory_file(content: bytes) -> int:
     return descriptor
 
 
-def _on_disk(path: Path) -> ModelFiles:
+def _on_disk(path: Path, weights: bytes | None) -> ModelFiles:
     """Open a model's files with the rights of this process."""
     if path.is_dir():
         raise ModelNotFound(f"{path} is a directory, not a model's file")
@@ -160,6 +192,8 @@ def _on_disk(path: Path) -> ModelFiles:
         name = pattern.format(stem=path.stem, name=path.name)
         if path.with_name(name).is_file():
             names.append(name)
+    if weights is not None:
+        del names[1:]
     descriptors: list[int] = []
     try:
         for name in names:
@@ -168,4 +202,7 @@ def _on_disk(path: Path) -> ModelFiles:
         for descriptor in descriptors:
             os.close(descriptor)
         raise ModelNotFound(f"can't open the model {path}: {why.strerror}") from None
+    if weights is not None:
+        names.append(f"{path.stem}.bin")
+        descriptors.append(_memory_file(weights))
     return ModelFiles(tuple(names), tuple(descriptors))

@@ -13,61 +13,41 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, overload
-
-import numpy as np
 
 from inferd.client import inputs as input_forms
 from inferd.client.ports import ConstOutput
+from inferd.client.profiling import ProfilingInfo, of_row
 from inferd.client.results import OVDict
 from inferd.client.session import Ticket
+from inferd.client.slot import Slot
+from inferd.client.state import RequestCalls, VariableState
 from inferd.client.storage import Storage
 from inferd.client.tensor import Tensor
 from inferd.shm.codec import encode
 from inferd.shm.element_type import ElementType
 from inferd.shm.errors import (
     CallbackFailed,
+    InferdError,
     PortNotFound,
     RequestBusy,
     RequestCancelled,
     WrongType,
     WrongValue,
 )
-from inferd.shm.layouts import TensorLayout
+from inferd.shm.segment import Segment
 from inferd.shm.states import REQUEST, Request, RequestEvent, step
-from inferd.shm.wire import Bind, Binding, Cancel, ReleaseRequest, Submit
+from inferd.shm.waiting import SPIN_S
+from inferd.shm.wire import Bind, Binding, Cancel, Completed, Fetch, ReleaseRequest, Submit
 
 if TYPE_CHECKING:
     from inferd.client.compiled_model import CompiledModel, ModelHandle
 
 _NAME_OR_PORT: Final = ("name", "port")
 _ONLY: Final[Any] = object()  # the default for an index: the model's only input or output
+SHORT_NS: Final = int(SPIN_S * 1e9)
 WAIT_MS_MAX: Final = (1 << 31) - 1
-
-
-class Slot:
-    """The tensor of one port. ``staged`` stands in for a tensor that no worker can see."""
-
-    __slots__ = ("bound", "port", "staged", "storage")
-
-    def __init__(self, port: ConstOutput) -> None:
-        self.port = port
-        self.storage = Storage(port.get_element_type(), port.facts.first_shape)
-        self.staged: Storage | None = None
-        self.bound: TensorLayout | None = None
-
-    def set(self, storage: Storage) -> None:
-        self.port.facts.check(storage.element_type, storage.shape)
-        self.storage, self.staged = storage, None
-
-    def shared(self) -> Storage:
-        """Return the storage that the worker is to use."""
-        if self.storage.layout is not None:
-            return self.storage
-        if self.staged is None or self.staged.shape != self.storage.shape:
-            self.staged = Storage(self.storage.element_type, self.storage.shape)
-        return self.staged
 
 
 class InferRequest:
@@ -86,13 +66,17 @@ class InferRequest:
         self._handle = handle
         self._link = handle.connection.link
         self._id = handle.connection.new_id()
+        self._calls = RequestCalls(handle, self._id)
+        self._is_bound = False
         self._lock = threading.Lock()
+        self._ending = threading.Lock()
         self._state = Request.IDLE
         self._sequence = 0
         self._ticket: Ticket | None = None
         self._is_ended = True  # nothing is left to do for the last ticket
         self._started_ns = 0
         self._latency_ms = 0.0
+        self._run_ns = 0  # what the engine took for the last inference
         self._callback: Callable[[Any], Any] | None = None
         self._userdata: Any = None
         finalizer = weakref.finalize(self, _release, handle, self._id)
@@ -273,6 +257,29 @@ class InferRequest:
         """The ports of the outputs."""
         return list(self._handle.outputs)
 
+    def get_profiling_info(self) -> list[ProfilingInfo]:
+        """Return how long each node of the model took, averaged over the runs."""
+        self._require_idle()
+        self._require_bound()
+        return [of_row(row) for row in self._calls.profile()]
+
+    profiling_info = property(get_profiling_info)
+
+    def query_state(self) -> list[VariableState]:
+        """Return the variables that the request keeps between its inferences."""
+        self._require_idle()
+        self._require_bound()
+        return [
+            VariableState(self._calls, index, facts.name, self)
+            for index, facts in enumerate(self._calls.states())
+        ]
+
+    def reset_state(self) -> None:
+        """Set all variables to what the model starts with."""
+        self._require_idle()
+        self._require_bound()
+        self._calls.reset_state(None)
+
     # --- Tensors ------------------------------------------------------------------------------
 
     def get_input_tensor(self, index: int = _ONLY) -> Tensor:
@@ -407,21 +414,19 @@ class InferRequest:
 
     def _start(self, attended: Callable[[Ticket], None] | None) -> Ticket:
         for slot in self._inputs:
-            slot.port.facts.check(slot.storage.element_type, slot.storage.shape)
+            slot.check()
+        slots = (*self._inputs, *self._outputs)
+        used = [slot.prepare() for slot in slots]
         frames = []
-        slots = [*self._inputs, *self._outputs]
-        used = [slot.shared() for slot in slots]
-        for slot in self._inputs:
-            if slot.staged is not None:
-                np.copyto(slot.staged.array, slot.storage.array)
-        if any(slot.bound is not storage.layout for slot, storage in zip(slots, used, strict=True)):
+        if not all(slot.is_bound_to(shared) for slot, shared in zip(slots, used, strict=True)):
             frames.append(self._bind(slots, used))
         with self._lock:
             if self._state is not Request.IDLE:
                 raise RequestBusy("Infer Request is busy")
             self._state = step(REQUEST, self._state, RequestEvent.START)
             self._sequence += 1
-            ticket = self._ticket = Ticket(attended, keep=used)
+            is_short = 0 < self._run_ns < SHORT_NS
+            ticket = self._ticket = Ticket(attended, keep=used, is_short=is_short)
             self._is_ended = False
             self._started_ns = time.monotonic_ns()
         frames.append(encode(Submit(self._id, self._sequence)))
@@ -440,37 +445,51 @@ class InferRequest:
             ticket.is_over = True
         self._end(ticket)
 
-    def _bind(self, slots: list[Slot], used: list[Storage]) -> bytes:
+    def _bind(self, slots: Sequence[Slot], used: Sequence[Storage]) -> bytes:
         """Make the worker know the tensors that have changed, and return the message for it."""
-        changed: list[tuple[Slot, TensorLayout]] = []
-        segments = {}
-        for slot, storage in zip(slots, used, strict=True):
-            place, layout = storage.place(), storage.layout
-            assert place is not None
-            assert layout is not None
-            if slot.bound is not layout:
-                changed.append((slot, layout))
-                segments[place.segment.id] = place.segment
+        changed = [
+            (slot, shared)
+            for slot, shared in zip(slots, used, strict=True)
+            if not slot.is_bound_to(shared)
+        ]
+        segments = {segment.id: segment for segment in (slot.segment(s) for slot, s in changed)}
         self._handle.attach(list(segments.values()))
-        inputs: list[Binding] = []
-        outputs: list[Binding] = []
-        for slot, layout in changed:
-            slot.bound = layout
-            (inputs if slot.port.is_input else outputs).append(Binding(slot.port.position, layout))
-        return encode(Bind(self._id, self._handle.id, tuple(inputs), tuple(outputs)))
+        inputs = tuple(slot.bind(shared) for slot, shared in changed if slot.port.is_input)
+        outputs = tuple(slot.bind(shared) for slot, shared in changed if not slot.port.is_input)
+        self._is_bound = True
+        return encode(Bind(self._id, self._handle.id, inputs, outputs))
 
     def _end(self, ticket: Ticket) -> None:
-        """Do once what a settled ticket leaves to do in this process."""
-        with self._lock:
-            if self._ticket is not ticket or self._is_ended or not ticket.is_settled:
+        """Do once what a settled ticket leaves to do in this process.
+
+        Who comes second waits for the first: fetching ends with the worker at the latest.
+        """
+        if self._ticket is not ticket or self._is_ended or not ticket.is_settled:
+            return
+        with self._ending:
+            if self._ticket is not ticket or self._is_ended:
                 return
-            self._is_ended = True
             self._latency_ms = (ticket.settled_ns - self._started_ns) / 1e6
             if ticket.error is None:
-                for slot in self._outputs:
-                    if slot.staged is not None:
-                        np.copyto(slot.storage.array, slot.staged.array)
-            self._state = step(REQUEST, self._state, RequestEvent.END)
+                self._collect(ticket)
+            with self._lock:
+                self._is_ended = True
+                self._state = step(REQUEST, self._state, RequestEvent.END)
+
+    def _collect(self, ticket: Ticket) -> None:
+        """Make the outputs readable; what goes wrong is how the inference ended."""
+        completed: Completed = ticket.answer
+        self._run_ns = completed.finished_ns - completed.started_ns
+        results = {result.port: result for result in completed.results}
+        try:
+            for slot in self._outputs:
+                slot.collect(results.get(slot.port.position), self._fetch)
+        except InferdError as why:
+            ticket.error = (why.code, str(why))
+
+    def _fetch(self, binding: Binding, segment: Segment) -> None:
+        self._handle.attach([segment])
+        self._link.call(self._handle.channel, lambda call: encode(Fetch(call, self._id, binding)))
 
     def _run_callback(self, ticket: Ticket) -> None:
         """On the attendant thread: the inference has ended."""
@@ -480,9 +499,15 @@ class InferRequest:
             return
         try:
             callback(self._userdata)
-        except Exception as why:  # a program's callback may raise anything
+        except BaseException as why:  # a program's callback may raise anything
             text = f"Caught exception: {type(why).__name__}: {why}"
             ticket.error = (CallbackFailed.code, text)
+
+    def _require_bound(self) -> None:
+        """Make sure that the worker knows this request."""
+        if not self._is_bound:
+            self._link.send(self._handle.channel, encode(Bind(self._id, self._handle.id, (), ())))
+            self._is_bound = True
 
     def _require_idle(self) -> None:
         if self._state is Request.IDLE:

@@ -47,10 +47,8 @@ def apply(request: Inputs, inputs: Any, *, share: bool) -> None:
     """
     if inputs is None:
         return
-    for key, value in _pairs(request, inputs):
-        if not isinstance(key, int | str | ConstOutput):
-            raise WrongType(f"an input is named by index, name or port, got {key!r}")
-        position = request.input_position(key)
+    given = [(_position(request, key), value) for key, value in _pairs(request, inputs)]
+    for position, value in given:
         if isinstance(value, Tensor):
             request.replace_input(position, value)
         elif isinstance(value, list):
@@ -80,6 +78,12 @@ def _pairs(request: Inputs, inputs: Any) -> Iterator[tuple[Any, Any]]:
                     "name them: infer({0: first, 1: second})"
                 )
             yield 0, inputs
+
+
+def _position(request: Inputs, key: Any) -> int:
+    if not isinstance(key, int | str | ConstOutput):
+        raise WrongType(f"an input is named by index, name or port, got {key!r}")
+    return request.input_position(key)
 
 
 def _is_simple(values: list[Any]) -> bool:

@@ -36,6 +36,7 @@ from inferd.shm.errors import (
     WorkerDied,
     rebuild,
 )
+from inferd.shm.waiting import SPIN_S, spin
 
 LAST_WORDS_S_MAX: Final = 0.05
 
@@ -232,7 +233,8 @@ class Link:
                 while not is_enough():
                     if self._reading.acquire(blocking=False):
                         try:
-                            self._read(lambda: ticket.is_settled, deadline_s)
+                            spin_s = SPIN_S if ticket.is_short else 0.0
+                            self._read(lambda: ticket.is_settled, deadline_s, spin_s)
                         finally:
                             self._reading.release()
                             self._pass_reading_on()
@@ -268,24 +270,31 @@ class Link:
         if self._attended and not self.is_attendant:
             self._call_attendant()
 
-    def _read(self, is_enough: Callable[[], bool], deadline_s: float | None) -> None:
+    def _read(
+        self, is_enough: Callable[[], bool], deadline_s: float | None, spin_s: float = 0.0
+    ) -> None:
         while not is_enough():
             remaining_s = None if deadline_s is None else deadline_s - time.monotonic()
             if remaining_s is not None and remaining_s <= 0:
                 self._read_once(0.0)
                 return
-            self._read_once(remaining_s)
+            self._read_once(remaining_s, spin_s)
 
-    def _read_once(self, timeout_s: float | None) -> None:
+    def _read_once(self, timeout_s: float | None, spin_s: float = 0.0) -> None:
         """Wait for the channels and take what is there. Only the reader calls this."""
         self._check_end()
-        ready = self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1e3))
+        ready = spin(self._look, spin_s) if spin_s else []
+        if not ready:
+            ready = self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1e3))
         tickets: list[Ticket] = []
         with self._lock:
             for channel in self._ready_channels([descriptor for descriptor, _ in ready]):
                 tickets += self._receive(channel)
             self._send_late()
         self._deliver(tickets)
+
+    def _look(self) -> list[tuple[int, int]]:
+        return self._poll.poll(0)
 
     def _ready_channels(self, descriptors: Sequence[int]) -> list[Channel]:
         """Return what to read: what is readable, or everything if we were woken to look."""

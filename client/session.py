@@ -28,14 +28,20 @@ class Ticket:
         "events",
         "is_over",
         "is_settled",
+        "is_short",
         "keep",
         "settled_ns",
     )
 
     def __init__(
-        self, attended: Callable[["Ticket"], None] | None = None, keep: Any = None
+        self,
+        attended: Callable[["Ticket"], None] | None = None,
+        keep: Any = None,
+        *,
+        is_short: bool = False,
     ) -> None:
         self.is_settled = False
+        self.is_short = is_short  # its answer is likely to come sooner than a blocked thread wakes
         self.is_over = False
         self.answer: Any = None
         self.error: tuple[str, str] | None = None
@@ -86,7 +92,14 @@ class Pending:
                 return self._completed(message, now_ns)
             case wire.Failed():
                 return self._settle_call(message.call, None, (message.code, message.text), now_ns)
-            case wire.Accepted() | wire.Compiled() | wire.Status():
+            case (
+                wire.Accepted()
+                | wire.Compiled()
+                | wire.ModelRead()
+                | wire.Status()
+                | wire.States()
+                | wire.Profile()
+            ):
                 return self._settle_call(message.call, message, None, now_ns)
         raise AssertionError(f"{type(message).__name__} answers nothing")
 

@@ -145,6 +145,15 @@ class Storage:
             return None
         return process_arena().locate(self.array)
 
+    @property
+    def block_bytes(self) -> int:
+        """The bytes of the memory from the first element on, used or not."""
+        return self._raw.nbytes
+
+    def block_place(self) -> Place | None:
+        """Return where that memory lies; None for memory of the program."""
+        return process_arena().locate(self._raw)
+
     def _locate(self) -> TensorLayout | None:
         place = self.place()
         if place is None:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from inferd.daemon.engines.base import CompiledModel, Engine, ModelFile
+from inferd.daemon.engines.base import CompiledModel, Engine, ModelFacts, ModelFile
 from inferd.shm.errors import InferdError, ModelInvalid, ModelNotFound, OverBudget
+from inferd.shm.wire import Reshape
 
 THREADS: Final = 2  # one long compilation does not keep the next session waiting
 _READ_BYTES: Final = 1 << 20
@@ -63,6 +64,7 @@ class Compiler:
         self,
         model: ReadModel,
         properties: Mapping[str, str],
+        shapes: Sequence[Reshape],
         done: Callable[[CompiledModel, float], None],
         failed: Callable[[InferdError], None],
     ) -> None:
@@ -71,7 +73,7 @@ class Compiler:
         def work() -> None:
             started_s = time.monotonic()
             try:
-                compiled = self._engine.compile(model.files, properties)
+                compiled = self._engine.compile(model.files, properties, shapes)
             except InferdError as why:
                 self._post(lambda error=why: failed(error))  # type: ignore[misc]
             except Exception as why:  # an engine may raise anything
@@ -80,6 +82,28 @@ class Compiler:
             else:
                 took_ms = (time.monotonic() - started_s) * 1e3
                 self._post(lambda: done(compiled, took_ms))
+
+        self._threads.submit(work)
+
+    def describe(
+        self,
+        model: ReadModel,
+        shapes: Sequence[Reshape],
+        done: Callable[[ModelFacts], None],
+        failed: Callable[[InferdError], None],
+    ) -> None:
+        """Tell what a model has."""
+
+        def work() -> None:
+            try:
+                facts = self._engine.read(model.files, shapes)
+            except InferdError as why:
+                self._post(lambda error=why: failed(error))  # type: ignore[misc]
+            except Exception as why:  # an engine may raise anything
+                error = ModelInvalid(f"the engine failed: {type(why).__name__}: {why}")
+                self._post(lambda: failed(error))
+            else:
+                self._post(lambda: done(facts))
 
         self._threads.submit(work)
 

@@ -41,6 +41,11 @@ class DaemonSettings:
     drain_s: float = setting(
         10.0, "On SIGTERM, how long running inferences may take to finish, in seconds."
     )
+    spin_us: int = setting(
+        200,
+        "While requests come close together, how long a worker looks for the next before it "
+        "blocks, in microseconds, yielding the core to whoever has work. 0: never.",
+    )
     log_level: str = setting("info", "debug, info, warning or error.")
 
 

@@ -27,7 +27,7 @@ LIVED_S_ENOUGH: Final = 60.0  # after that a death counts as the first again
 PARKED_MAX: Final = 1024
 
 MakeOrder = Callable[[int], tuple[Any, ...]]
-Answer = orders.Done | orders.ModelCompiled | orders.Report | InferdError
+Answer = orders.Done | orders.ModelCompiled | orders.ModelRead | orders.Report | InferdError
 
 log = logging.getLogger("inferd.supervisor")
 
@@ -192,6 +192,7 @@ class DeviceWorker:
             path=self._socket_path(self.endpoint),
             limits=limits,
             keep_alive_s=configuration.models.keep_alive_s,
+            spin_us=configuration.daemon.spin_us,
         )
 
     def _flush(self) -> None:
@@ -228,7 +229,7 @@ class DeviceWorker:
                 self._owner.expel(message.session, message.text)
             case orders.CallFailed():
                 self._answer(message.call, rebuild(message.code, message.text))
-            case orders.Done() | orders.ModelCompiled() | orders.Report():
+            case orders.Done() | orders.ModelCompiled() | orders.ModelRead() | orders.Report():
                 self._answer(message.call, message)
 
     def _answer(self, call: int, answer: Answer) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from inferd.daemon.engines.base import CompiledModel
 from inferd.shm.errors import InferdError
 from inferd.shm.states import MODEL, Model, ModelEvent, step
+from inferd.shm.wire import Reshape
 
 
 class ModelKey(NamedTuple):
@@ -20,6 +21,7 @@ class ModelKey(NamedTuple):
 
     digest: bytes
     properties: tuple[tuple[str, str], ...]
+    shapes: tuple[Reshape, ...]
 
 
 @dataclass(eq=False)
@@ -112,6 +114,8 @@ class Models:
         return min(times, default=float("inf"))
 
 
-def key_of(digest: bytes, properties: Mapping[str, str]) -> ModelKey:
+def key_of(
+    digest: bytes, properties: Mapping[str, str], shapes: tuple[Reshape, ...] = ()
+) -> ModelKey:
     """Return the key of a compilation."""
-    return ModelKey(digest, tuple(sorted(properties.items())))
+    return ModelKey(digest, tuple(sorted(properties.items())), tuple(sorted(shapes)))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from inferd.shm.codec import reader
 from inferd.shm.ports import Port
+from inferd.shm.wire import Reshape
 
 # --- Supervisor to worker -------------------------------------------------------------------------
 
@@ -25,6 +26,7 @@ class Setup(NamedTuple):
     path: str
     limits: dict[str, int]
     keep_alive_s: float
+    spin_us: int
 
 
 class OpenSession(NamedTuple):
@@ -61,6 +63,16 @@ class CompileModel(NamedTuple):
     model: int
     names: tuple[str, ...]
     properties: dict[str, str]
+    shapes: tuple[Reshape, ...]
+
+
+class ReadModel(NamedTuple):
+    """With the descriptors of the files."""
+
+    call: int
+    session: int
+    names: tuple[str, ...]
+    shapes: tuple[Reshape, ...]
 
 
 class AskReport(NamedTuple):
@@ -106,6 +118,13 @@ class ModelCompiled(NamedTuple):
     properties: dict[str, str]
 
 
+class ModelRead(NamedTuple):
+    call: int
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
 class Expel(NamedTuple):
     """A session broke the rules and has to end."""
 
@@ -146,14 +165,23 @@ ToWorker = (
     | AttachSegment
     | DetachSegment
     | CompileModel
+    | ReadModel
     | AskReport
     | Drain
 )
-FromWorker = Ready | BootFailed | Done | CallFailed | ModelCompiled | Expel | Report
+FromWorker = Ready | BootFailed | Done | CallFailed | ModelCompiled | ModelRead | Expel | Report
 
 read_to_worker: Callable[[bytes], ToWorker] = reader(
-    Setup, OpenSession, CloseSession, AttachSegment, DetachSegment, CompileModel, AskReport, Drain
+    Setup,
+    OpenSession,
+    CloseSession,
+    AttachSegment,
+    DetachSegment,
+    CompileModel,
+    ReadModel,
+    AskReport,
+    Drain,
 )
 read_from_worker: Callable[[bytes], FromWorker] = reader(
-    Ready, BootFailed, Done, CallFailed, ModelCompiled, Expel, Report
+    Ready, BootFailed, Done, CallFailed, ModelCompiled, ModelRead, Expel, Report
 )

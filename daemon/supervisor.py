@@ -294,6 +294,9 @@ class Supervisor:
                 case wire.Compile():
                     call = message.call
                     self._compile(record, message)
+                case wire.ReadModel():
+                    call = message.call
+                    self._read_model(record, message)
                 case wire.AskStatus():
                     self._loop.create_task(self._report(record, message.call))
                 case wire.Join():
@@ -308,9 +311,7 @@ class Supervisor:
             self._loop.call_soon(self._read_control)
 
     def _compile(self, record: SessionRecord, message: wire.Compile) -> None:
-        names, descriptors = self._offers.pop((record.id, message.offer), ((), []))
-        if not names:
-            raise NotFound(f"this session made no offer {message.offer}")
+        names, descriptors = self._take_offer(record, message.offer)
         try:
             device = self._device(message.device)
 
@@ -332,13 +333,39 @@ class Supervisor:
 
             device.call(
                 lambda call: orders.CompileModel(
-                    call, record.id, message.model, names, message.properties
+                    call, record.id, message.model, names, message.properties, message.shapes
                 ),
                 answered,
                 descriptors,
             )
         finally:
             _close_all(descriptors)
+
+    def _read_model(self, record: SessionRecord, message: wire.ReadModel) -> None:
+        names, descriptors = self._take_offer(record, message.offer)
+        try:
+
+            def answered(answer: Answer) -> None:
+                if isinstance(answer, InferdError):
+                    reply: wire.FromControl = wire.Failed(message.call, answer.code, str(answer))
+                else:
+                    assert isinstance(answer, orders.ModelRead)
+                    reply = wire.ModelRead(message.call, answer.name, answer.inputs, answer.outputs)
+                self._answer_control(record.id, reply)
+
+            self._device(message.device).call(
+                lambda call: orders.ReadModel(call, record.id, names, message.shapes),
+                answered,
+                descriptors,
+            )
+        finally:
+            _close_all(descriptors)
+
+    def _take_offer(self, record: SessionRecord, offer: int) -> tuple[tuple[str, ...], list[int]]:
+        names, descriptors = self._offers.pop((record.id, offer), ((), []))
+        if not names:
+            raise NotFound(f"this session made no offer {offer}")
+        return names, descriptors
 
     async def _report(self, record: SessionRecord, call: int) -> None:
         reports: dict[str, orders.Report] = {}

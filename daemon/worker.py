@@ -27,6 +27,7 @@ import zmq
 
 from inferd.daemon import orders, pipe
 from inferd.daemon.bound_request import BoundRequest
+from inferd.daemon.calls import answer_call
 from inferd.daemon.compiler import Compiler, ReadModel
 from inferd.daemon.engines.base import CompiledModel, load
 from inferd.daemon.executor import Executor, Outcome
@@ -49,6 +50,7 @@ from inferd.shm.errors import (
 )
 from inferd.shm.segment import Segment
 from inferd.shm.states import Job, Model
+from inferd.shm.waiting import Pace, spin
 
 EXIT_BOOT_FAILED: Final = 3
 LINGER_MS: Final = 1000  # for the last completions
@@ -76,6 +78,8 @@ class Worker:
         self._scheduler: Scheduler[BoundRequest] = Scheduler()
         self._models = Models(setup.keep_alive_s)
         self._tenants: dict[int, Tenant] = {}
+        self._pace = Pace(setup.spin_us * 1e-6)
+        self._supervisor_descriptor = supervisor.fileno()
         self._is_draining = False
         self._is_over = False
         self._epoll = select.epoll()
@@ -86,31 +90,46 @@ class Worker:
         """Serve until the supervisor says or is gone."""
         self._tell(orders.Ready(self._engine.full_name, self._engine.version))
         while not self._is_over:
+            ready = self._wait()
+            if self._supervisor_descriptor in ready:
+                self._read_orders()
             self._take_posted()
             self._read_requests()
-            self._read_orders()
             self._start_jobs()
             self._take_outcomes()
             self._outbox.flush()
             if self._is_draining and self._scheduler.is_idle:
                 break
-            self._wait()
         log.info("device %s: leaving", self._device)
         self._router.close(LINGER_MS)
         self._context.term()
 
     # --- Waiting ------------------------------------------------------------------------------
 
-    def _wait(self) -> None:
+    def _wait(self) -> set[int]:
+        """Wait until there is something to do; return the descriptors that are readable."""
         self._unload_unused()
         if self._posted or self._scheduler.can_start or self._router.has_frames:
-            return
+            return self._look()
+        spin_s = self._pace.spin_s()
+        return (spin(self._look, spin_s) if spin_s else self._look()) or self._block()
+
+    def _look(self) -> set[int]:
+        return self._noticed(self._epoll.poll(0))
+
+    def _block(self) -> set[int]:
         timeout_s = self._models.next_unload_s() - time.monotonic()
         if len(self._outbox):
             timeout_s = min(timeout_s, 0.05)
-        ready = self._epoll.poll(None if timeout_s == float("inf") else max(timeout_s, 0))
-        if any(descriptor == self._wake_descriptor for descriptor, _ in ready):
+        return self._noticed(
+            self._epoll.poll(None if timeout_s == float("inf") else max(timeout_s, 0))
+        )
+
+    def _noticed(self, events: list[tuple[int, int]]) -> set[int]:
+        ready = {descriptor for descriptor, _ in events}
+        if self._wake_descriptor in ready:
             os.eventfd_read(self._wake_descriptor)
+        return ready
 
     def _unload_unused(self) -> None:
         now_s = time.monotonic()
@@ -134,6 +153,7 @@ class Worker:
 
     def _read_requests(self) -> None:
         for session, frame in self._router.receive():
+            self._pace.happened(time.monotonic())
             tenant = self._tenants.get(session)
             if tenant is None:
                 continue
@@ -158,6 +178,19 @@ class Worker:
                     self._models.release(entry, tenant.session, time.monotonic())
             case wire.Join():
                 raise ProtocolViolation("this connection has joined already")
+            case _:
+                self._call(tenant, message)
+
+    def _call(self, tenant: Tenant, message: wire.WorkerCall) -> None:
+        """Answer a call about an idle request."""
+        try:
+            request = tenant.request(message.request)
+            if request.entry is not None:
+                raise RequestBusy("Infer Request is busy")
+            answer = answer_call(request, tenant.segments, message)
+        except InferdError as why:
+            answer = wire.Failed(message.call, why.code, str(why))
+        self._answer(tenant.session, answer)
 
     def _bind(self, tenant: Tenant, message: wire.Bind) -> None:
         """Make or change a request. What goes wrong shows at its next submission."""
@@ -193,7 +226,9 @@ class Worker:
             if self._is_draining:
                 raise DaemonStopping("the daemon is shutting down and takes no new inferences")
         except InferdError as why:
-            refusal = wire.Completed(message.request, message.sequence, why.code, str(why), 0, 0)
+            refusal = wire.Completed(
+                message.request, message.sequence, why.code, str(why), 0, 0, ()
+            )
             self._answer(tenant.session, refusal)
             return
         request.entry = self._scheduler.submit(tenant.session, message.sequence, request)
@@ -244,8 +279,11 @@ class Worker:
         self, request: BoundRequest, code: str, text: str, started_ns: int, finished_ns: int
     ) -> None:
         entry, request.entry = request.entry, None
+        results = () if code else request.results
         assert entry is not None
-        completed = wire.Completed(request.id, entry.sequence, code, text, started_ns, finished_ns)
+        completed = wire.Completed(
+            request.id, entry.sequence, code, text, started_ns, finished_ns, results
+        )
         self._answer(entry.session, completed)
 
     def _answer(self, session: int, message: wire.FromWorker) -> None:
@@ -270,8 +308,8 @@ class Worker:
                 self._close_session(order.session)
             case orders.AttachSegment() | orders.DetachSegment():
                 self._change_segments(order, packet)
-            case orders.CompileModel():
-                self._compile(order, packet)
+            case orders.CompileModel() | orders.ReadModel():
+                self._read_files(order, packet)
             case orders.AskReport():
                 self._tell(self._report(order.call))
             case orders.Drain():
@@ -345,13 +383,24 @@ class Worker:
 
     # --- Models -------------------------------------------------------------------------------
 
-    def _compile(self, order: orders.CompileModel, packet: pipe.Packet) -> None:
+    def _read_files(
+        self, order: orders.CompileModel | orders.ReadModel, packet: pipe.Packet
+    ) -> None:
         def fail(why: InferdError) -> None:
             self._tell(orders.CallFailed(order.call, why.code, str(why)))
 
-        self._compiler.read(
-            order.names, packet.descriptors, lambda model: self._use_model(order, model), fail
-        )
+        def use(model: ReadModel) -> None:
+            if isinstance(order, orders.CompileModel):
+                self._use_model(order, model)
+            else:
+                self._compiler.describe(
+                    model,
+                    order.shapes,
+                    lambda facts: self._tell(orders.ModelRead(order.call, *facts)),
+                    fail,
+                )
+
+        self._compiler.read(order.names, packet.descriptors, use, fail)
 
     def _use_model(self, order: orders.CompileModel, model: ReadModel) -> None:
         """The files are read: join the entry that has them, or make one."""
@@ -365,7 +414,7 @@ class Worker:
             )
             self._tell(orders.CallFailed(order.call, OverBudget.code, text))
             return
-        key = key_of(model.digest, order.properties)
+        key = key_of(model.digest, order.properties, order.shapes)
         entry, is_new = self._models.use(key, order.session)
         if entry.state is Model.READY:
             self._hand_out(entry, order)
@@ -375,6 +424,7 @@ class Worker:
             self._compiler.compile(
                 model,
                 order.properties,
+                order.shapes,
                 lambda compiled, took_ms: self._compiled(entry, compiled, took_ms),
                 lambda why: self._compile_failed(entry, why),
             )

@@ -27,7 +27,7 @@ import msgpack
 
 from inferd.shm.codec import reader
 from inferd.shm.layouts import TensorLayout
-from inferd.shm.ports import Port
+from inferd.shm.ports import Bounds, Port
 
 PROTOCOL: Final = 1
 MESSAGE_BYTES_MAX: Final = 64 * 1024  # tensors never travel; a larger frame is a mistake
@@ -129,6 +129,13 @@ class Join(NamedTuple):
     token: bytes
 
 
+class Reshape(NamedTuple):
+    """The dimensions that an input is to have instead of those in the files."""
+
+    port: int
+    bounds: tuple[Bounds, ...]
+
+
 class Compile(NamedTuple):
     """Compile the files of an offer; the model keeps this id until it is released."""
 
@@ -137,6 +144,23 @@ class Compile(NamedTuple):
     offer: int
     device: str
     properties: dict[str, str]
+    shapes: tuple[Reshape, ...]
+
+
+class ReadModel(NamedTuple):
+    """Tell what the files of an offer have for inputs and outputs, without compiling them."""
+
+    call: int
+    offer: int
+    device: str
+    shapes: tuple[Reshape, ...]
+
+
+class ModelRead(NamedTuple):
+    call: int
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
 
 
 class Compiled(NamedTuple):
@@ -171,10 +195,15 @@ class Status(NamedTuple):
 
 
 class Binding(NamedTuple):
-    """The tensor of one port, counted over the inputs or over the outputs."""
+    """The tensor of one port, counted over the inputs or over the outputs.
+
+    ``room_bytes`` is what the block has from the layout's offset on: results whose size is known
+    only after the run, and strings, may use all of it.
+    """
 
     port: int
     layout: TensorLayout
+    room_bytes: int
 
 
 class Bind(NamedTuple):
@@ -212,10 +241,20 @@ class ReleaseModel(NamedTuple):
     model: int
 
 
+class Result(NamedTuple):
+    """An output that ended up with this shape. ``is_held``: the room was too small; Fetch it."""
+
+    port: int
+    shape: tuple[int, ...]
+    byte_size: int
+    is_held: bool
+
+
 class Completed(NamedTuple):
     """A submission ended. ``code`` is empty for success, else an error's.
 
     ``started_ns`` and ``finished_ns`` are CLOCK_MONOTONIC; both 0 where it never started.
+    ``results`` tells of the outputs whose size was not known before.
     """
 
     request: int
@@ -224,14 +263,91 @@ class Completed(NamedTuple):
     text: str
     started_ns: int
     finished_ns: int
+    results: tuple[Result, ...]
+
+
+class Fetch(NamedTuple):
+    """Copy an output of the last run to a block with more room."""
+
+    call: int
+    request: int
+    binding: Binding
+
+
+class AskStates(NamedTuple):
+    """What are the variables of a request, and how large are they now?"""
+
+    call: int
+    request: int
+
+
+class StateFacts(NamedTuple):
+    name: str
+    element_type: str
+    shape: tuple[int, ...]
+
+
+class States(NamedTuple):
+    call: int
+    states: tuple[StateFacts, ...]
+
+
+class GetState(NamedTuple):
+    """Copy the value of a variable to a block."""
+
+    call: int
+    request: int
+    state: int
+    layout: TensorLayout
+
+
+class SetState(NamedTuple):
+    """Copy the value of a variable from a block."""
+
+    call: int
+    request: int
+    state: int
+    layout: TensorLayout
+
+
+class ResetState(NamedTuple):
+    """Set a variable, or all of them (nil), to what the model starts with."""
+
+    call: int
+    request: int
+    state: int | None
+
+
+class AskProfile(NamedTuple):
+    """How long did each node of the model take?"""
+
+    call: int
+    request: int
+
+
+class ProfileRow(NamedTuple):
+    """``status``: 0 not run, 1 optimized out, 2 executed."""
+
+    status: int
+    real_us: int
+    cpu_us: int
+    node_name: str
+    exec_type: str
+    node_type: str
+
+
+class Profile(NamedTuple):
+    call: int
+    rows: tuple[ProfileRow, ...]
 
 
 ToSessions = Hello | OfferFiles | Attach | Detach
 FromSessions = Welcome | Refused | Accepted | Failed | WorkerLost
-ToControl = Join | Compile | AskStatus
-FromControl = Compiled | Status | Failed
-ToWorker = Join | Bind | Submit | Cancel | ReleaseRequest | ReleaseModel
-FromWorker = Completed | Failed
+ToControl = Join | Compile | ReadModel | AskStatus
+FromControl = Compiled | ModelRead | Status | Failed
+WorkerCall = Fetch | AskStates | GetState | SetState | ResetState | AskProfile
+ToWorker = Join | Bind | Submit | Cancel | ReleaseRequest | ReleaseModel | WorkerCall
+FromWorker = Completed | Accepted | States | Profile | Failed
 
 read_hello: Callable[[bytes], Hello] = reader(Hello)
 read_to_sessions: Callable[[bytes], OfferFiles | Attach | Detach] = reader(
@@ -240,12 +356,25 @@ read_to_sessions: Callable[[bytes], OfferFiles | Attach | Detach] = reader(
 read_from_sessions: Callable[[bytes], FromSessions] = reader(
     Welcome, Refused, Accepted, Failed, WorkerLost
 )
-read_to_control: Callable[[bytes], ToControl] = reader(Join, Compile, AskStatus)
-read_from_control: Callable[[bytes], FromControl] = reader(Compiled, Status, Failed)
+read_to_control: Callable[[bytes], ToControl] = reader(Join, Compile, ReadModel, AskStatus)
+read_from_control: Callable[[bytes], FromControl] = reader(Compiled, ModelRead, Status, Failed)
 read_to_worker: Callable[[bytes], ToWorker] = reader(
-    Submit, Join, Bind, Cancel, ReleaseRequest, ReleaseModel
+    Submit,
+    Join,
+    Bind,
+    Cancel,
+    ReleaseRequest,
+    ReleaseModel,
+    Fetch,
+    AskStates,
+    GetState,
+    SetState,
+    ResetState,
+    AskProfile,
 )
-read_from_worker: Callable[[bytes], FromWorker] = reader(Completed, Failed)
+read_from_worker: Callable[[bytes], FromWorker] = reader(
+    Completed, Accepted, States, Profile, Failed
+)
 
 
 def protocol_of(frame: bytes) -> int | None:

@@ -2,6 +2,7 @@
 a private copy each, measured in the same run."""
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import psutil
 
 from inferd.client.connection import Connection
+from inferd.client.discovery import may_autostart
 from inferd.daemon.cli import tables
 from inferd.daemon.cli.progress import Progress
 
@@ -31,7 +33,7 @@ class Measured(NamedTuple):
     correct: int
     per_second: float
     ready_s: float  # until the last process had its first answer
-    pss_bytes: int
+    pss_bytes: int | None  # None: this user may not look into all of the processes
 
 
 class DemoFailed(Exception):
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"inferd: {why}", file=sys.stderr)
         return 1
     report = {"shared": shared._asdict(), "private": private._asdict()}
-    print(json.dumps(report, indent=2) if arguments.json else _text(shared, private))
+    print(json.dumps(report, indent=2) if arguments.json else _text(shared, private), flush=True)
     faults = [*_faults("inferd", shared), *_faults("OpenVINO", private)]
     for fault in faults:
         print(f"inferd: {fault}", file=sys.stderr)
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _measure_shared() -> Measured:
-    connection = Connection.shared(autostart=True)
+    connection = Connection.shared(autostart=may_autostart())
     daemon = psutil.Process(connection.daemon_pid)
     environment = {"INFERD_RUNTIME_DIR": connection.directory}
     return _measure("inferd.client", [daemon, *daemon.children()], environment)
@@ -82,6 +84,7 @@ def _measure(
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | (environment or {}),
+            process_group=0,  # Ctrl-C is for us alone: we end them
         )
         for _ in range(PROCESSES)
     ]
@@ -89,13 +92,15 @@ def _measure(
         ready_s = max(float(_answer(client)["ready_s"]) for client in clients)
         started_s = time.monotonic()
         for client in clients:
-            assert client.stdin is not None
-            client.stdin.write("go\n")
-            client.stdin.flush()
+            _go(client)
         answers = [_answer(client) for client in clients]
         took_s = time.monotonic() - started_s
         processes = [*servers, *(psutil.Process(client.pid) for client in clients)]
-        pss_bytes = sum(process.memory_full_info().pss for process in processes)
+        pss_bytes = _pss_bytes(processes)
+    except BaseException:
+        for client in clients:
+            client.kill()
+        raise
     finally:
         _end(clients)
     classified = sum(answer["classified"] for answer in answers)
@@ -103,20 +108,41 @@ def _measure(
     return Measured(classified, correct, classified / took_s, ready_s, pss_bytes)
 
 
+def _go(client: "subprocess.Popen[str]") -> None:
+    assert client.stdin is not None
+    try:
+        client.stdin.write("go\n")
+        client.stdin.flush()
+    except BrokenPipeError:
+        raise _ended(client) from None
+
+
 def _answer(client: "subprocess.Popen[str]") -> dict[str, Any]:
     assert client.stdout is not None
     line = client.stdout.readline()
     if not line:
-        raise DemoFailed(f"a client process of the demo ended with status {client.wait()}")
+        raise _ended(client)
     answer: dict[str, Any] = json.loads(line)
     return answer
+
+
+def _ended(client: "subprocess.Popen[str]") -> DemoFailed:
+    return DemoFailed(f"a client process of the demo ended with status {client.wait()}")
+
+
+def _pss_bytes(processes: Sequence[psutil.Process]) -> int | None:
+    try:
+        return sum(process.memory_full_info().pss for process in processes)
+    except psutil.Error:  # the daemon is another user's, or a worker has just been replaced
+        return None
 
 
 def _end(clients: Sequence["subprocess.Popen[str]"]) -> None:
     for client in clients:
         assert client.stdin is not None
         assert client.stdout is not None
-        client.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            client.stdin.close()
         client.stdout.close()
     for client in clients:
         try:
@@ -148,8 +174,10 @@ def _text(shared: Measured, private: Measured) -> str:
         _row("accuracy", "{:.2%}", _accuracy(shared), _accuracy(private), ratio=False),
         _row("inferences per second", "{:,.0f}", shared.per_second, private.per_second),
         _row("last process ready after, s", "{:.2f}", shared.ready_s, private.ready_s),
-        _row("memory of all (PSS), MiB", "{:,.0f}", _mib(shared), _mib(private)),
     ]
+    if shared.pss_bytes is not None and private.pss_bytes is not None:
+        mib = (shared.pss_bytes / (1 << 20), private.pss_bytes / (1 << 20))
+        rows.append(_row("memory of all (PSS), MiB", "{:,.0f}", *mib))
     return f"{head}\n\n{tables.render(columns, rows)}"
 
 
@@ -162,7 +190,3 @@ def _row(
 
 def _accuracy(measured: Measured) -> float:
     return measured.correct / max(measured.classified, 1)
-
-
-def _mib(measured: Measured) -> float:
-    return measured.pss_bytes / (1 << 20)

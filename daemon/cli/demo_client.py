@@ -26,7 +26,8 @@ def main(module: str, examples: Path, passes: int) -> None:
     images, labels = held_out["images"], held_out["labels"]
     model(images[:1])
     print(json.dumps({"ready_s": time.monotonic() - started_s}), flush=True)
-    sys.stdin.readline()
+    if not sys.stdin.readline():  # our parent has ended
+        return
     predicted = classify(model, images, passes)
     correct = int((predicted == labels).sum())
     print(json.dumps({"classified": predicted.size, "correct": correct}), flush=True)

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -47,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in words if word in COMMANDS), None)
-    parsed = build_parser(chosen).parse_args(words)
-    run: Command = parsed.run
     try:
+        parsed = build_parser(chosen).parse_args(words)
+        run: Command = parsed.run
         return run(parsed)
     except DaemonNotFound as why:
         return _fail(why, EXIT_NO_DAEMON)
@@ -57,10 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(why, EXIT_FAILED)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has left, as in `inferd status | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
 
 
 def _fail(why: InferdError, status: int) -> int:
-    print(f"inferd: {why}", file=sys.stderr)
+    lines = (line.strip() for line in str(why).splitlines())  # engines say things in several
+    print(f"inferd: {' '.join(filter(None, lines))}", file=sys.stderr)
     return status
 
 

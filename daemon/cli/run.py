@@ -3,6 +3,8 @@
 import argparse
 import json
 import time
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from inferd.client import CompiledModel, ConstOutput, Core
 from inferd.daemon.cli import tables
 from inferd.daemon.cli.progress import Progress
+from inferd.shm.element_type import ElementType
 from inferd.shm.errors import WrongValue
 
 RANDOM = "random"
@@ -65,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         },
         "outputs": [_describe(port, results[port]) for port in results],
     }
-    print(json.dumps(report, indent=2) if arguments.json else _text(report))
+    print(json.dumps(report, indent=2) if arguments.json else _text(report), flush=True)
     return 0
 
 
@@ -80,28 +83,49 @@ def read_inputs(source: str, model: CompiledModel) -> dict[str | int, NDArray[An
     if source == RANDOM:
         generator = np.random.default_rng(SEED)
         return {i: _random(port, generator) for i, port in enumerate(model.inputs)}
+    arrays = _load(source)
+    if not isinstance(arrays, np.ndarray):
+        return {i: _named(port, arrays, source) for i, port in enumerate(model.inputs)}
+    if len(model.inputs) != 1:
+        raise WrongValue(
+            f"{source} has one array, but the model has {len(model.inputs)} inputs; "
+            "save a .npz with an array per input name"
+        )
+    return {0: _checked(arrays, model.inputs[0], source)}
+
+
+def _load(source: str) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    """Read a .npy, or all arrays of a .npz; never anything that is pickled."""
     try:
         loaded = np.load(source, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as why:
-        raise WrongValue(f"can't read arrays from {source}: {why}") from why
-    if isinstance(loaded, np.ndarray):
-        return {0: loaded}
-    return _by_name(loaded, source, model)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return dict(loaded)
+    except OSError as why:
+        raise WrongValue(f"can't read {source}: {why.strerror or why}") from why
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as why:
+        raise WrongValue(f"{source} is no .npy or .npz file of plain numbers") from why
 
 
-def _by_name(
-    arrays: Mapping[str, NDArray[Any]], source: str, model: CompiledModel
-) -> dict[str | int, NDArray[Any]]:
-    chosen: dict[str | int, NDArray[Any]] = {}
-    for index, port in enumerate(model.inputs):
-        names = port.get_names() & set(arrays)
-        if not names:
-            raise WrongValue(
-                f"{source} has no array for the input {port.facts.label}; "
-                f"it has: {', '.join(arrays) or 'none'}"
-            )
-        chosen[index] = arrays[names.pop()]
-    return chosen
+def _named(port: ConstOutput, arrays: Mapping[str, NDArray[Any]], source: str) -> NDArray[Any]:
+    names = port.get_names() & set(arrays)
+    if not names:
+        raise WrongValue(
+            f"{source} has no array for the input {port.facts.label}; "
+            f"it has: {', '.join(arrays) or 'none'}"
+        )
+    return _checked(arrays[names.pop()], port, source)
+
+
+def _checked(array: NDArray[Any], port: ConstOutput, source: str) -> NDArray[Any]:
+    is_text = port.get_element_type() is ElementType.string
+    if (array.dtype.kind in "SU") != is_text or array.dtype.kind not in "biufSU":
+        raise WrongValue(
+            f"{source} has {array.dtype} for the input {port.facts.label}, "
+            f"which takes {port.facts.element_type}"
+        )
+    return array
 
 
 def _random(port: ConstOutput, generator: np.random.Generator) -> NDArray[Any]:
@@ -152,7 +176,6 @@ def _text(report: dict[str, Any]) -> str:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return count
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
+    return int(text)

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     if arguments.print_config:
-        print(config.describe(), end="")
+        print(config.describe(), end="", flush=True)
         return 0
     configuration = config.read(arguments.config)
     if arguments.log_level:

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the status of the nearest daemon; none is started."""
     report = json.loads(Connection.shared(autostart=False).status())
-    print(json.dumps(report, indent=2) if arguments.json else _text(report))
+    print(json.dumps(report, indent=2) if arguments.json else _text(report), flush=True)
     return 0
 
 

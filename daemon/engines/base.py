@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inferd.shm.element_type import ElementType
 from inferd.shm.errors import DeviceUnavailable
 from inferd.shm.ports import Port
+from inferd.shm.wire import ProfileRow, Reshape, StateFacts
 
 MODULES: Final[Mapping[str, str]] = {"openvino": "inferd.daemon.engines.openvino"}
 
@@ -23,6 +24,13 @@ class ModelFile(NamedTuple):
 
     name: str
     content: bytes
+
+
+class Output(NamedTuple):
+    """An output in the engine's own memory; strings come as a list, in C order."""
+
+    shape: tuple[int, ...]
+    values: NDArray[Any] | list[bytes]
 
 
 class EngineRequest(Protocol):
@@ -36,6 +44,27 @@ class EngineRequest(Protocol):
 
     def bind_output(self, port: int, array: NDArray[Any], element_type: ElementType) -> None:
         """Write this output into a C-contiguous array from now on."""
+
+    def set_strings(self, port: int, shape: tuple[int, ...], values: Sequence[bytes]) -> None:
+        """Set an input of strings."""
+
+    def output(self, port: int) -> Output:
+        """Return an output of the last run that is not bound, since its size was not known."""
+
+    def states(self) -> Sequence[StateFacts]:
+        """Return the variables that this request keeps between its runs."""
+
+    def get_state(self, state: int) -> NDArray[Any]:
+        """Return the value of a variable, in the engine's memory."""
+
+    def set_state(self, state: int, array: NDArray[Any], element_type: ElementType) -> None:
+        """Copy a value into a variable."""
+
+    def reset_state(self, state: int | None) -> None:
+        """Set a variable, or all of them, to what the model starts with."""
+
+    def profile(self) -> Sequence[ProfileRow]:
+        """Return how long each node of the model took."""
 
     def input_address(self, port: int) -> int:
         """Return the address that the engine itself reads the input from."""
@@ -62,14 +91,32 @@ class CompiledModel(Protocol):
     def create_request(self) -> EngineRequest: ...
 
 
+class ModelFacts(NamedTuple):
+    """What a model has, before it is compiled."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
 class Engine(Protocol):
     """An engine that was opened for one device."""
 
     full_name: str  # of the device, for people
     version: str
 
-    def compile(self, files: Sequence[ModelFile], properties: Mapping[str, str]) -> CompiledModel:
+    def read(self, files: Sequence[ModelFile], shapes: Sequence[Reshape]) -> ModelFacts:
+        """Tell what a model has; see `compile`."""
+
+    def compile(
+        self,
+        files: Sequence[ModelFile],
+        properties: Mapping[str, str],
+        shapes: Sequence[Reshape] = (),
+    ) -> CompiledModel:
         """Compile a model: its own file first, then the files that it refers to.
+
+        ``shapes`` are the dimensions that inputs are to have instead of their own.
 
         Raises
         ------

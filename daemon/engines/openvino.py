@@ -1,21 +1,25 @@
 """OpenVINO behind the engine interface."""
 
+import datetime
 import difflib
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from inferd.daemon.engines.base import ModelFile
+from inferd.daemon.engines.base import ModelFacts, ModelFile, Output
 from inferd.shm.element_type import ElementType
 from inferd.shm.errors import DeviceUnavailable, ModelInvalid, PropertyInvalid
 from inferd.shm.ports import Bounds, Port
+from inferd.shm.wire import ProfileRow, Reshape, StateFacts
 
 # Read from memory; OpenVINO tells other formats by their names, so those need a folder.
 _FROM_MEMORY: Final = frozenset({"", ".onnx", ".xml"})
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _FACTS: Final = (
     "NETWORK_NAME",
     "OPTIMAL_NUMBER_OF_INFER_REQUESTS",
@@ -35,6 +39,9 @@ class OpenVINORequest:
         # OpenVINO does not keep the memory of shared tensors alive: we do.
         self._inputs: dict[int, ov.Tensor] = {}
         self._outputs: dict[int, ov.Tensor] = {}
+        self._has_strings = any(
+            port.get_element_type() == ov.Type.string for port in request.model_outputs
+        )
 
     def bind_input(self, port: int, array: NDArray[Any], element_type: ElementType) -> None:
         tensor = _tensor(array, element_type)
@@ -52,8 +59,56 @@ class OpenVINORequest:
     def output_address(self, port: int) -> int:
         return int(self._request.get_output_tensor(port).data.ctypes.data)
 
+    def set_strings(self, port: int, shape: tuple[int, ...], values: Sequence[bytes]) -> None:
+        tensor = ov.Tensor(ov.Type.string, ov.Shape(shape))
+        tensor.bytes_data = np.array(values, dtype="S").reshape(shape)
+        self._request.set_input_tensor(port, tensor)
+
+    def output(self, port: int) -> Output:
+        tensor = self._request.get_output_tensor(port)
+        if tensor.element_type == ov.Type.string:
+            values = [bytes(value) for value in tensor.bytes_data.reshape(-1)]
+            return Output(tuple(tensor.shape), values)
+        return Output(tuple(tensor.shape), tensor.data)
+
     def run(self) -> None:
-        self._request.infer(share_outputs=True)
+        if self._has_strings:  # `infer` would decode them, and warn
+            self._request.start_async()
+            self._request.wait()
+        else:
+            self._request.infer(share_outputs=True)
+
+    def states(self) -> Sequence[StateFacts]:
+        return [
+            StateFacts(each.name, each.state.element_type.get_type_name(), tuple(each.state.shape))
+            for each in self._request.query_state()
+        ]
+
+    def get_state(self, state: int) -> NDArray[Any]:
+        array: NDArray[Any] = self._request.query_state()[state].state.data
+        return array
+
+    def set_state(self, state: int, array: NDArray[Any], element_type: ElementType) -> None:
+        self._request.query_state()[state].state = _tensor(array.copy(), element_type)
+
+    def reset_state(self, state: int | None) -> None:
+        if state is None:
+            self._request.reset_state()
+        else:
+            self._request.query_state()[state].reset()
+
+    def profile(self) -> Sequence[ProfileRow]:
+        return [
+            ProfileRow(
+                int(each.status),
+                each.real_time // _MICROSECOND,
+                each.cpu_time // _MICROSECOND,
+                each.node_name,
+                each.exec_type,
+                each.node_type,
+            )
+            for each in self._request.get_profiling_info()
+        ]
 
     def cancel(self) -> None:
         self._request.cancel()
@@ -94,9 +149,24 @@ class OpenVINOEngine:
                 f"it has: {', '.join(self._core.available_devices)}"
             ) from None
 
-    def compile(self, files: Sequence[ModelFile], properties: Mapping[str, str]) -> OpenVINOModel:
+    def read(self, files: Sequence[ModelFile], shapes: Sequence[Reshape]) -> ModelFacts:
+        model = self._read(files)
+        _reshape(model, shapes)
+        return ModelFacts(
+            model.get_friendly_name(),
+            tuple(_port(port) for port in model.inputs),
+            tuple(_port(port) for port in model.outputs),
+        )
+
+    def compile(
+        self,
+        files: Sequence[ModelFile],
+        properties: Mapping[str, str],
+        shapes: Sequence[Reshape] = (),
+    ) -> OpenVINOModel:
         self._check_properties(properties)
         model = self._read(files)
+        _reshape(model, shapes)
         settings = self._properties | dict(properties)
         try:
             return OpenVINOModel(self._core.compile_model(model, self._device, settings))
@@ -132,6 +202,25 @@ class OpenVINOEngine:
 def open_device(device: str, properties: Mapping[str, str]) -> OpenVINOEngine:
     """Open an OpenVINO device: ``CPU``, ``GPU.0``, ``NPU``."""
     return OpenVINOEngine(device, properties)
+
+
+def _reshape(model: ov.Model, shapes: Sequence[Reshape]) -> None:
+    if not shapes:
+        return
+    try:
+        model.reshape(
+            {
+                each.port: ov.PartialShape(
+                    [
+                        ov.Dimension(bound.lowest, -1 if bound.highest is None else bound.highest)
+                        for bound in each.bounds
+                    ]
+                )
+                for each in shapes
+            }
+        )
+    except RuntimeError as why:
+        raise ModelInvalid(f"OpenVINO can't reshape the model: {_reason(why)}") from why
 
 
 def _tensor(array: NDArray[Any], element_type: ElementType) -> ov.Tensor:

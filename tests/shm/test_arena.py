@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from inferd.shm.arena import SEGMENT_BYTES_FIRST, Arena
 from inferd.shm.errors import AccessDenied, OutOfMemory, WrongValue
+from inferd.shm.free_list import FreeList
 
 Bytes = NDArray[np.uint8]
 NOBODY = 65534
@@ -205,6 +206,16 @@ def test_a_block_that_dies_in_another_thread_comes_back(arena: Arena) -> None:
     assert arena.used_bytes == 0
 
 
+@pytest.fixture
+def _hasty_threads() -> Iterator[None]:
+    """Let threads take turns as often as they can."""
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval_s)
+
+
+@pytest.mark.usefixtures("_hasty_threads")
 def test_threads_that_take_and_drop_at_once_never_share_bytes(arena: Arena) -> None:
     together = threading.Barrier(4)
     spoilt: list[int] = []
@@ -242,24 +253,22 @@ def test_a_block_that_the_collector_finds_comes_back(arena: Arena) -> None:
     assert arena.used_bytes == 0
 
 
-@contextmanager
-def eager_collector() -> Iterator[None]:
-    """Collect at nearly every allocation, so also inside the arena's own."""
-    threshold = gc.get_threshold()
-    gc.set_threshold(1)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*threshold)
+@pytest.mark.parametrize("moment", ["allocate", "release"])
+def test_a_block_that_dies_while_the_arena_is_at_work_comes_back(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    work = getattr(FreeList, moment)
 
+    def collect_first(*arguments: Any) -> Any:
+        gc.collect()
+        return work(*arguments)
 
-def test_a_collector_that_runs_inside_the_arena_does_not_hang_it(arena: Arena) -> None:
-    with eager_collector():
-        for turn in range(300):
-            cycle_with(arena.allocate(64 * (1 + turn % 7)))
-            arena.segments()
-    gc.collect()
-    assert arena.used_bytes == 0
+    other = arena.allocate(64)
+    cycle_with(arena.allocate(128))
+    monkeypatch.setattr(FreeList, moment, collect_first)
+    other = arena.allocate(64)  # and the first one dies
+    monkeypatch.undo()
+    assert arena.used_bytes == other.nbytes
 
 
 IN_A_FORKED_CHILD = """

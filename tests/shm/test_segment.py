@@ -240,9 +240,10 @@ def test_a_segment_of_one_byte_is_accepted() -> None:
 
 def test_an_accepted_descriptor_belongs_to_the_segment() -> None:
     descriptor = memory()
-    Segment.receive(descriptor, SIZE, allow_unsealed=False)
+    segment = Segment.receive(descriptor, SIZE, allow_unsealed=False)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
+    segment.memory[-1] = 7
 
 
 def test_an_unsealed_segment_is_accepted_only_where_that_is_allowed() -> None:
@@ -258,30 +259,30 @@ def test_every_seal_is_asked_for(missing: int) -> None:
         Segment.receive(memory(seals=SEALS & ~missing), SIZE, allow_unsealed=False)
 
 
-NOT_SHARED_MEMORY: dict[str, Callable[[], int]] = {
-    "a directory": lambda: os.open("/", os.O_RDONLY),
-    "a pipe": lambda: end_of(os.pipe()),
-    "a socket": end_of_sockets,
-    "an eventfd": lambda: os.eventfd(0),
-    "a pidfd": lambda: os.pidfd_open(os.getpid()),
-    "a device": lambda: os.open("/dev/zero", os.O_RDWR),
-    "a file": file_on_disk,
-    "sparse memory": lambda: memory(reserve=False),
-    "half-reserved memory": half_reserved,
-    "read-only": lambda: reopened(os.O_RDONLY),
-    "write-only": lambda: reopened(os.O_WRONLY),
-    "a path only": lambda: reopened(os.O_PATH),
+REFUSED: dict[str, tuple[Callable[[], int], str]] = {
+    "a directory": (lambda: os.open("/", os.O_RDONLY), "is not shared memory"),
+    "a pipe": (lambda: end_of(os.pipe()), "is not shared memory"),
+    "a socket": (end_of_sockets, "is not shared memory"),
+    "an eventfd": (lambda: os.eventfd(0), "is not shared memory"),
+    "a pidfd": (lambda: os.pidfd_open(os.getpid()), "is not shared memory"),
+    "a device": (lambda: os.open("/dev/zero", os.O_RDWR), "is not shared memory"),
+    "a file": (file_on_disk, "is a file, not shared memory"),
+    "sparse memory": (lambda: memory(reserve=False), "is not reserved"),
+    "half-reserved memory": (half_reserved, "is not reserved"),
+    "read-only": (lambda: reopened(os.O_RDONLY), "is not open for reading and writing"),
+    "write-only": (lambda: reopened(os.O_WRONLY), "is not open for reading and writing"),
+    "a path only": (lambda: reopened(os.O_PATH), "is not open for reading and writing"),
 }
 
 
 @pytest.mark.parametrize("allow_unsealed", [False, True])
-@pytest.mark.parametrize("make", NOT_SHARED_MEMORY.values(), ids=NOT_SHARED_MEMORY)
+@pytest.mark.parametrize(("make", "complaint"), REFUSED.values(), ids=REFUSED)
 def test_what_is_not_reserved_shared_memory_is_refused_and_closed(
-    make: Callable[[], int], allow_unsealed: bool
+    make: Callable[[], int], complaint: str, allow_unsealed: bool
 ) -> None:
     with no_descriptor_leaked():
         descriptor = make()
-        with pytest.raises(DescriptorInvalid):
+        with pytest.raises(DescriptorInvalid, match=complaint):
             Segment.receive(descriptor, SIZE, allow_unsealed=allow_unsealed)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
