@@ -16,6 +16,7 @@ from inferd.client.profiling import ProfilingInfo
 from inferd.client.results import OVDict
 from inferd.client.shapes import Coordinate, Dimension, PartialShape, Shape, Strides
 from inferd.client.tensor import Tensor
+from inferd.client.tensor_file import tensor_from_file
 from inferd.shm.element_type import ElementType as Type
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "Tensor",
     "Type",
     "compile_model",
+    "tensor_from_file",
 ]

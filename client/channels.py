@@ -2,7 +2,7 @@
 socket, and a request socket per device. None ever blocks; whoever calls holds the link's lock."""
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import zmq
@@ -13,6 +13,7 @@ from inferd.shm.codec import encode
 from inferd.shm.errors import DaemonDied
 
 # Plain numbers: combining pyzmq's enumerations costs as much as the calls that take them.
+_EVENTS: Final = int(zmq.EVENTS)
 _POLLIN: Final = int(zmq.POLLIN)
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 
@@ -26,8 +27,8 @@ class Channel(Protocol):
 
     def send(self, frame: bytes, descriptors: Sequence[int] = ()) -> None: ...
 
-    def receive(self) -> Iterator[Any]:
-        """Yield the messages that are there.
+    def receive(self) -> list[Any]:
+        """Return the messages that are there.
 
         Raises
         ------
@@ -55,17 +56,21 @@ class SessionChannel:
         except (BlockingIOError, ConnectionError) as why:
             raise DaemonDied(f"the daemon does not read this session: {why}") from why
 
-    def receive(self) -> Iterator[wire.FromSessions]:
+    def receive(self) -> list[wire.FromSessions]:
+        messages: list[wire.FromSessions] = []
         while True:
             try:
                 frame = self._socket.recv(wire.MESSAGE_BYTES_MAX)
             except BlockingIOError:
-                return
+                return messages
             except ConnectionError:
                 frame = b""
-            if not frame:
+            if frame:
+                messages.append(wire.read_from_sessions(frame))
+            elif messages:  # what came before the end counts; the end is there the next time
+                return messages
+            else:
                 raise DaemonDied("the daemon ended")
-            yield wire.read_from_sessions(frame)
 
     def close(self) -> None:
         self._socket.close()
@@ -99,9 +104,11 @@ class ZeroMQChannel:
     def send(self, frame: bytes, descriptors: Sequence[int] = ()) -> None:
         self._socket.send(frame, _NOBLOCK)
 
-    def receive(self) -> Iterator[Any]:
-        while int(self._socket.getsockopt(zmq.EVENTS)) & _POLLIN:
-            yield self._read(self._socket.recv(_NOBLOCK))
+    def receive(self) -> list[Any]:
+        messages = []
+        while int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+            messages.append(self._read(self._socket.recv(_NOBLOCK)))
+        return messages
 
     def close(self) -> None:
         self._socket.close(linger=0)

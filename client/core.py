@@ -187,13 +187,7 @@ def _on_disk(path: Path, weights: bytes | None) -> ModelFiles:
     """Open a model's files with the rights of this process."""
     if path.is_dir():
         raise ModelNotFound(f"{path} is a directory, not a model's file")
-    names = [path.name]
-    for pattern in _COMPANIONS.get(path.suffix.lower(), ()):
-        name = pattern.format(stem=path.stem, name=path.name)
-        if path.with_name(name).is_file():
-            names.append(name)
-    if weights is not None:
-        del names[1:]
+    names = [path.name] if weights is not None else [path.name, *_companions(path)]
     descriptors: list[int] = []
     try:
         for name in names:
@@ -206,3 +200,10 @@ def _on_disk(path: Path, weights: bytes | None) -> ModelFiles:
         names.append(f"{path.stem}.bin")
         descriptors.append(_memory_file(weights))
     return ModelFiles(tuple(names), tuple(descriptors))
+
+
+def _companions(path: Path) -> list[str]:
+    """Return the names of the files beside a model that belong to it."""
+    patterns = _COMPANIONS.get(path.suffix.lower(), ())
+    names = [pattern.format(stem=path.stem, name=path.name) for pattern in patterns]
+    return [name for name in names if path.with_name(name).is_file()]

@@ -39,7 +39,17 @@ from inferd.shm.errors import (
 from inferd.shm.segment import Segment
 from inferd.shm.states import REQUEST, Request, RequestEvent, step
 from inferd.shm.waiting import SPIN_S
-from inferd.shm.wire import Bind, Binding, Cancel, Completed, Fetch, ReleaseRequest, Submit
+from inferd.shm.wire import (
+    Bind,
+    Binding,
+    Cancel,
+    Completed,
+    CompletedElastic,
+    Fetch,
+    ReleaseRequest,
+    Result,
+    Submit,
+)
 
 if TYPE_CHECKING:
     from inferd.client.compiled_model import CompiledModel, ModelHandle
@@ -83,6 +93,7 @@ class InferRequest:
         finalizer.atexit = False
         self._inputs = [Slot(port) for port in handle.inputs]
         self._outputs = [Slot(port) for port in handle.outputs]
+        self._slots = (*self._inputs, *self._outputs)
 
     def __del__(self) -> None:
         """Wait for a running inference, so that nothing is written once the request is gone."""
@@ -413,13 +424,12 @@ class InferRequest:
     # --- Inside -------------------------------------------------------------------------------
 
     def _start(self, attended: Callable[[Ticket], None] | None) -> Ticket:
-        for slot in self._inputs:
-            slot.check()
-        slots = (*self._inputs, *self._outputs)
-        used = [slot.prepare() for slot in slots]
-        frames = []
-        if not all(slot.is_bound_to(shared) for slot, shared in zip(slots, used, strict=True)):
-            frames.append(self._bind(slots, used))
+        slots = self._slots
+        if all([slot.is_current for slot in slots]):
+            used = [slot.storage for slot in slots]
+            frames: list[bytes] = []
+        else:
+            frames, used = self._prepare(slots)
         with self._lock:
             if self._state is not Request.IDLE:
                 raise RequestBusy("Infer Request is busy")
@@ -436,6 +446,15 @@ class InferRequest:
             self._abandon(ticket, why)
             raise
         return ticket
+
+    def _prepare(self, slots: Sequence[Slot]) -> tuple[list[bytes], list[Storage]]:
+        """Make the tensors visible to the worker; return what has to be sent, and what is used."""
+        for slot in self._inputs:
+            slot.check()
+        used = [slot.prepare() for slot in slots]
+        if all(slot.is_bound_to(shared) for slot, shared in zip(slots, used, strict=True)):
+            return [], used
+        return [self._bind(slots, used)], used
 
     def _abandon(self, ticket: Ticket, why: BaseException) -> None:
         """A start that could not be sent: the request is idle, and `wait` says why."""
@@ -478,9 +497,11 @@ class InferRequest:
 
     def _collect(self, ticket: Ticket) -> None:
         """Make the outputs readable; what goes wrong is how the inference ended."""
-        completed: Completed = ticket.answer
+        completed: Completed | CompletedElastic = ticket.answer
         self._run_ns = completed.finished_ns - completed.started_ns
-        results = {result.port: result for result in completed.results}
+        results: dict[int, Result] = {}
+        if isinstance(completed, CompletedElastic):
+            results = {result.port: result for result in completed.results}
         try:
             for slot in self._outputs:
                 slot.collect(results.get(slot.port.position), self._fetch)
@@ -528,6 +549,12 @@ class InferRequest:
         for slot in self._outputs:
             storage = slot.storage
             if storage.element_type is ElementType.string:
+                if share:
+                    warnings.warn(
+                        "an output of strings can't be shared and is copied",
+                        RuntimeWarning,
+                        stacklevel=3,
+                    )
                 tensor = Tensor.of(storage)
                 arrays[slot.port] = tensor.str_data if decode else tensor.bytes_data
             else:
@@ -537,16 +564,16 @@ class InferRequest:
     def _slot(self, key: str | ConstOutput) -> Slot:
         match key:
             case ConstOutput():
-                for slot in (*self._inputs, *self._outputs):
+                for slot in self._slots:
                     if slot.port == key or _is_same_port(slot.port, key):
                         return slot
             case str():
-                for slot in (*self._inputs, *self._outputs):
+                for slot in self._slots:
                     if key in slot.port.facts.names:
                         return slot
             case _:
                 raise WrongType(f"a tensor is named by name or port, got {key!r}")
-        known = [min(s.port.facts.names, default="?") for s in (*self._inputs, *self._outputs)]
+        known = [min(s.port.facts.names, default="?") for s in self._slots]
         raise PortNotFound(f"the model has no port {key!r}; it has: {', '.join(known)}")
 
     def _set_by_index(self, slots: list[Slot], tensors: dict[int, Tensor], kind: str) -> None:

@@ -115,31 +115,30 @@ class Link:
     ) -> Ticket:
         """Send a call and return the ticket to wait for."""
         ticket = Ticket()
-        with self._sending(channel):
-            number = channel.pending.call(ticket)
-            channel.send(frame(number), descriptors)
-        self._drain(channel)
+        self._exchange(
+            channel, lambda: channel.send(frame(channel.pending.call(ticket)), descriptors)
+        )
         return ticket
 
     def submit(
         self, channel: Channel, frames: Sequence[bytes], request: int, sequence: int, ticket: Ticket
     ) -> None:
         """Send a submission, and the bindings before it; its completion settles the ticket."""
-        with self._sending(channel):
+
+        def send() -> None:
             channel.pending.submit(request, sequence, ticket)
             if ticket.attended is not None:
                 self._attended += 1
             for frame in frames:
                 channel.send(frame)
-        self._drain(channel)
+
+        self._exchange(channel, send)
         if ticket.attended is not None and not self._reading.locked():
             self._call_attendant()
 
     def send(self, channel: Channel, frame: bytes) -> None:
         """Send a message that is not answered by itself."""
-        with self._sending(channel):
-            channel.send(frame)
-        self._drain(channel)
+        self._exchange(channel, lambda: channel.send(frame))
 
     def send_later(self, channel: Channel, frame: bytes) -> None:
         """Send when the lock is free: for finalizers, which run anywhere, also under the lock."""
@@ -228,22 +227,24 @@ class Link:
     def _wait(self, is_enough: Callable[[], bool], ticket: Ticket, timeout_s: float | None) -> None:
         self.check_fork()
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._marked_inside():
-            try:
-                while not is_enough():
-                    if self._reading.acquire(blocking=False):
-                        try:
-                            spin_s = SPIN_S if ticket.is_short else 0.0
-                            self._read(lambda: ticket.is_settled, deadline_s, spin_s)
-                        finally:
-                            self._reading.release()
-                            self._pass_reading_on()
-                    if not is_enough():
-                        self._follow(ticket, deadline_s)
-                    if deadline_s is not None and time.monotonic() >= deadline_s:
-                        break
-            finally:
-                self._pass_reading_on()
+        thread = threading.get_ident()
+        self._inside.add(thread)
+        try:
+            while not is_enough():
+                if self._reading.acquire(blocking=False):
+                    try:
+                        spin_s = SPIN_S if ticket.is_short else 0.0
+                        self._read(lambda: ticket.is_settled, deadline_s, spin_s)
+                    finally:
+                        self._reading.release()
+                        self._pass_reading_on()
+                if not is_enough():
+                    self._follow(ticket, deadline_s)
+                if deadline_s is not None and time.monotonic() >= deadline_s:
+                    break
+        finally:
+            self._inside.discard(thread)
+            self._pass_reading_on()
 
     def _follow(self, ticket: Ticket, deadline_s: float | None) -> None:
         """Wait until somebody wakes us: our answer came, or it is our turn to read."""
@@ -264,9 +265,10 @@ class Link:
         """Have somebody read if anybody needs it. Called by everyone who stops waiting."""
         if self._reading.locked():
             return
-        with contextlib.suppress(IndexError):
-            self._followers.popleft().set()
-            return
+        if self._followers:
+            with contextlib.suppress(IndexError):
+                self._followers.popleft().set()
+                return
         if self._attended and not self.is_attendant:
             self._call_attendant()
 
@@ -304,9 +306,21 @@ class Link:
             return list(self._channels.values())
         return [self._channels[each] for each in descriptors if each in self._channels]
 
-    def _drain(self, channel: Channel) -> None:
-        with self._lock:
-            tickets = self._receive(channel) if self._end is None else []
+    def _exchange(self, channel: Channel, send: Callable[[], None]) -> None:
+        """Send, and take what came on the channel meanwhile."""
+        self.check_fork()
+        thread = threading.get_ident()
+        self._inside.add(thread)
+        try:
+            with self._lock:
+                self._check_end()
+                if not self.is_connected(channel):
+                    raise WorkerDied("the worker of this model ended; compile the model again")
+                self._send_late()
+                send()
+                tickets = self._receive(channel)
+        finally:
+            self._inside.discard(thread)
         if tickets:
             self._deliver(tickets)
             self._wake_reader()
@@ -407,16 +421,6 @@ class Link:
         self._poll.unregister(channel.fileno())
         channel.close()
         self._wake_reader()
-
-    @contextlib.contextmanager
-    def _sending(self, channel: Channel) -> Any:
-        self.check_fork()
-        with self._marked_inside(), self._lock:
-            self._check_end()
-            if not self.is_connected(channel):
-                raise WorkerDied("the worker of this model ended; compile the model again")
-            self._send_late()
-            yield
 
     @contextlib.contextmanager
     def _marked_inside(self) -> Any:

@@ -5,12 +5,17 @@ channel that it was sent on.
 """
 
 import itertools
-import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from inferd.shm import wire
 from inferd.shm.errors import InferdError, rebuild
+
+
+class Wakeable(Protocol):
+    """What a waiting thread leaves behind, to be woken by: an event."""
+
+    def set(self) -> None: ...
 
 
 class Ticket:
@@ -49,7 +54,7 @@ class Ticket:
         self.attended = attended
         self.attending_thread: int | None = None
         self.keep = keep  # memory that the worker may touch until the answer comes
-        self.events: list[threading.Event] = []  # of threads that wait for it
+        self.events: list[Wakeable] = []  # of threads that wait for it
 
     def settle(self, answer: Any, error: tuple[str, str] | None, now_ns: int) -> None:
         assert not self.is_settled, "a ticket is settled once"
@@ -88,8 +93,8 @@ class Pending:
     def answered(self, message: Any, now_ns: int) -> Ticket | None:
         """Settle the ticket that a message answers, and return it; None for a stale answer."""
         match message:
-            case wire.Completed():
-                return self._completed(message, now_ns)
+            case wire.Completed() | wire.CompletedElastic() | wire.Ended():
+                return self._ended(message, now_ns)
             case wire.Failed():
                 return self._settle_call(message.call, None, (message.code, message.text), now_ns)
             case (
@@ -112,12 +117,15 @@ class Pending:
             ticket.settle(None, (error.code, str(error)), now_ns)
         return tickets
 
-    def _completed(self, message: wire.Completed, now_ns: int) -> Ticket | None:
+    def _ended(
+        self, message: wire.Completed | wire.CompletedElastic | wire.Ended, now_ns: int
+    ) -> Ticket | None:
         sequence, ticket = self._submissions.get(message.request, (0, None))
         if ticket is None or sequence != message.sequence:
             return None
         del self._submissions[message.request]
-        ticket.settle(message, (message.code, message.text) if message.code else None, now_ns)
+        error = (message.code, message.text) if isinstance(message, wire.Ended) else None
+        ticket.settle(message, error, now_ns)
         return ticket
 
     def _settle_call(

@@ -50,6 +50,11 @@ class Slot:
             self.port.facts.check(storage.element_type, storage.shape)
         self.storage, self.staged = storage, None
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the worker knows this very tensor in its present shape."""
+        return self.bound is not None and self.bound is self.storage.known_layout
+
     def check(self) -> None:
         """Raise `TensorMismatch` if the tensor of an input no longer fits its port."""
         self.port.facts.check(self.storage.element_type, self.storage.shape)

@@ -1,7 +1,8 @@
 """The memory behind tensors: several `Tensor` objects may show one storage.
 
 A storage lies in a block of the arena, in memory of the program that is shared with it, or in a
-region of another storage. Only what lies in the arena reaches a worker without a copy.
+region of another storage. Only what lies in the arena reaches a worker without a copy. Strings are
+objects of this process.
 """
 
 from collections.abc import Sequence
@@ -32,9 +33,7 @@ class Storage:
     Attributes
     ----------
     array : ndarray, shape as the tensor's (flat bytes for packed types)
-        What `Tensor.data` shows; None for strings.
-    strings : list of bytes
-        The elements of a string tensor in C order.
+        What `Tensor.data` shows; for strings, `bytes` objects.
     """
 
     __slots__ = (
@@ -48,7 +47,6 @@ class Storage:
         "array",
         "element_type",
         "shape",
-        "strings",
     )
 
     array: NDArray[Any]
@@ -62,17 +60,22 @@ class Storage:
         raw: NDArray[np.uint8] | None = None,
         keep: Any = None,
     ) -> None:
-        """Lay elements over ``raw``, flat bytes of the program, or over a new block."""
+        """Lay elements over ``raw``, flat bytes of the program, or over memory of our own.
+
+        Raises
+        ------
+        WrongValue
+            The element type is dynamic.
+        OutOfMemory
+            There is no shared memory left.
+        """
         if element_type is ElementType.dynamic:
             raise WrongValue("a tensor can't have a dynamic element type")
         self.element_type = element_type
         self._keep = keep
         self._region: NDArray[Any] | None = None
         self._owns = raw is None
-        self.strings: list[bytes] = []
-        self._raw: NDArray[np.uint8] = (
-            process_arena().allocate(data_bytes(element_type, shape)) if raw is None else raw
-        )
+        self._raw: NDArray[Any] = _allocate(element_type, shape) if raw is None else raw
         self._show(tuple(shape))
 
     @classmethod
@@ -82,7 +85,6 @@ class Storage:
         region.element_type = other.element_type
         region._keep = other
         region._owns = False
-        region.strings = []
         slices = tuple(slice(low, high) for low, high in zip(begin, end, strict=True))
         region._region = other.array[slices]
         region._raw = other._raw
@@ -102,12 +104,19 @@ class Storage:
     @property
     def strides(self) -> tuple[int, ...]:
         """Bytes from one element to the next, in each dimension."""
+        size = self.element_type.size
         if self._region is None or not self.array.size:
-            return contiguous_strides(self.shape, self.element_type.size)
-        return self.array.strides
+            return contiguous_strides(self.shape, size)
+        return tuple(stride // self.array.itemsize * size for stride in self.array.strides)
+
+    @property
+    def strings(self) -> list[bytes]:
+        """The elements of a string tensor, in C order."""
+        elements: list[bytes] = self.array.reshape(-1).tolist()
+        return elements
 
     def reshape(self, shape: Sequence[int]) -> None:
-        """Change the shape. Memory of our own grows; other memory must suffice.
+        """Change the shape. Memory of our own grows, as a new one; other memory must suffice.
 
         Raises
         ------
@@ -119,13 +128,13 @@ class Storage:
             return
         if self._region is not None:
             self._check_region(shape)
-        elif data_bytes(self.element_type, shape) > self._raw.nbytes:
+        elif _raw_size(self.element_type, shape) > self._raw.size:
             if not self._owns:
                 raise TensorMismatch(
                     f"shape {list(shape)} takes {data_bytes(self.element_type, shape)} bytes, but "
                     f"the shared memory of this tensor has {self._raw.nbytes}"
                 )
-            self._raw = process_arena().allocate(data_bytes(self.element_type, shape))
+            self._raw = _allocate(self.element_type, shape)
         self._show(shape)
 
     @property
@@ -137,6 +146,11 @@ class Storage:
         if not self._is_placed:
             self._layout = self._locate()
             self._is_placed = True
+        return self._layout
+
+    @property
+    def known_layout(self) -> TensorLayout | None:
+        """The layout as last asked for; None if the storage has changed since."""
         return self._layout
 
     def place(self) -> Place | None:
@@ -164,12 +178,18 @@ class Storage:
         )
 
     def take_strings(self, values: Sequence[bytes]) -> None:
-        """Replace the elements of a string tensor."""
+        """Replace the elements of a string tensor.
+
+        Raises
+        ------
+        TensorMismatch
+            There are more or fewer values than elements.
+        """
         if len(values) != element_count(self.shape):
             raise TensorMismatch(
                 f"the tensor has {element_count(self.shape)} elements, got {len(values)} strings"
             )
-        self.strings = list(values)
+        self.array[...] = np.array(values, dtype=object).reshape(self.shape)
 
     def _check_region(self, shape: tuple[int, ...]) -> None:
         region = self._region
@@ -186,12 +206,24 @@ class Storage:
         self._layout = None
         self._is_placed = False
         self.shape = shape
-        if self.element_type is ElementType.string:
-            self.strings = [b""] * element_count(shape)
-        elif self._region is not None:
-            self.array = self._region[tuple(slice(size) for size in shape)]
-        else:
-            typed = self._raw[: data_bytes(self.element_type, shape)].view(
-                self.element_type.to_dtype()
-            )
-            self.array = typed if self.element_type.is_packed else typed.reshape(shape)
+        if self._region is not None:
+            self.array = self._region[(*(slice(size) for size in shape), ...)]
+            return
+        flat = self._raw[: _raw_size(self.element_type, shape)]
+        if self.element_type is not ElementType.string:
+            flat = flat.view(self.element_type.to_dtype())
+        self.array = flat if self.element_type.is_packed else flat.reshape(shape)
+
+
+def _raw_size(element_type: ElementType, shape: Sequence[int]) -> int:
+    """Return how many bytes, or objects if they are strings, the elements take."""
+    if element_type is ElementType.string:
+        return element_count(shape)
+    return data_bytes(element_type, shape)
+
+
+def _allocate(element_type: ElementType, shape: Sequence[int]) -> NDArray[Any]:
+    """Take flat memory: a block of the arena, or empty strings."""
+    if element_type is ElementType.string:
+        return np.full(element_count(shape), b"", dtype=object)
+    return process_arena().allocate(data_bytes(element_type, shape))

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from inferd.client.ports import ConstOutput
 from inferd.client.shapes import Shape, Strides
-from inferd.client.storage import Storage
+from inferd.client.storage import Storage, data_bytes
 from inferd.shm.element_type import ElementType, of_array
 from inferd.shm.errors import NotWriteable, TensorMismatch, WrongType, WrongValue
+from inferd.shm.layouts import element_count
 
 
 class Tensor:
@@ -74,7 +75,17 @@ class Tensor:
 
     @property
     def bytes_data(self) -> NDArray[np.bytes_]:
-        """The strings as bytes: a copy. Setting takes as many strings as there are elements."""
+        """The strings as bytes: a copy.
+
+        Set it to a list or an array of as many strings, of bytes or text, as there are elements.
+
+        Raises
+        ------
+        WrongValue
+            This is no string tensor, or what it is set to is no list or array of strings.
+        TensorMismatch
+            There are more or fewer strings than elements.
+        """
         values = self._strings()
         return np.array(values, dtype="S").reshape(self.storage.shape)
 
@@ -85,8 +96,16 @@ class Tensor:
 
     @property
     def str_data(self) -> NDArray[np.str_]:
-        """The strings as text: a copy. Setting takes as many strings as there are elements."""
-        values = [value.decode() for value in self._strings()]
+        """The strings as text: a copy, with U+FFFD for what is no UTF-8. Set it as `bytes_data`.
+
+        Raises
+        ------
+        WrongValue
+            This is no string tensor, or what it is set to is no list or array of strings.
+        TensorMismatch
+            There are more or fewer strings than elements.
+        """
+        values = [value.decode(errors="replace") for value in self._strings()]
         return np.array(values, dtype="U").reshape(self.storage.shape)
 
     @str_data.setter
@@ -114,10 +133,7 @@ class Tensor:
                 f"a region of shape {list(into.shape)} can't take shape {list(source.shape)}"
             )
         into.reshape(source.shape)
-        if source.element_type is ElementType.string:
-            into.take_strings(source.strings)
-        else:
-            np.copyto(into.array, source.array)
+        np.copyto(into.array, source.array)
 
     def copy_from(self, source: Any) -> None:
         """Copy all elements of a tensor, an array or a list into this one, which takes its shape.
@@ -149,10 +165,12 @@ class Tensor:
 
         Raises
         ------
+        WrongType
+            It is no sequence of whole numbers, none negative.
         TensorMismatch
             The memory is shared and too small.
         """
-        self.storage.reshape(Shape(shape))
+        self.storage.reshape(_shape(shape))
 
     def get_size(self) -> int:
         """Return the number of elements."""
@@ -249,25 +267,16 @@ def _construct(call: _Call) -> Storage:
         case None:
             raise WrongType("Tensor takes an array, a list, a type and a shape, or a tensor")
         case _:
-            storage = Storage(to_element_type(first), Shape(call.take("shape", default=())))
+            storage = Storage(ElementType(first), _shape(call.take("shape", default=())))
     call.end()
     return storage
 
 
-def to_element_type(value: Any) -> ElementType:
-    """Return the element type for anything that names one.
-
-    Raises
-    ------
-    WrongType
-        It names none.
-    """
-    if isinstance(value, ElementType):
-        return value
-    try:
-        return ElementType(value)
-    except (ValueError, TypeError):
-        raise WrongType(f"no tensor can be made of {value!r}") from None
+def _shape(value: Any) -> Shape:
+    """Return a shape of numbers; text, which `Shape` itself reads, is no shape of a tensor."""
+    if isinstance(value, str | bytes):
+        raise WrongType(f"the shape of a tensor is a list of numbers, got {value!r}")
+    return Shape(value)
 
 
 def _from_array(array: NDArray[Any], call: _Call) -> Storage:
@@ -275,27 +284,13 @@ def _from_array(array: NDArray[Any], call: _Call) -> Storage:
     if isinstance(second, bool):
         return _shared(array) if second else _copied(array)
     element_type = call.take("type", default=None)
-    shape = Shape(second)
-    chosen = of_type(array) if element_type is None else to_element_type(element_type)
+    shape = _shape(second)
+    chosen = of_array(array) if element_type is None else ElementType(element_type)
     return _reinterpreted(array, chosen, shape)
 
 
-def of_type(array: NDArray[Any]) -> ElementType:
-    """Return the element type of an array.
-
-    Raises
-    ------
-    WrongValue
-        No tensor can hold its elements.
-    """
-    try:
-        return of_array(array)
-    except TypeError as why:
-        raise WrongValue(str(why)) from None
-
-
 def _copied(array: NDArray[Any]) -> Storage:
-    element_type = of_type(array)
+    element_type = of_array(array)
     storage = Storage(element_type, array.shape)
     if element_type is ElementType.string:
         storage.take_strings(_encoded(array))
@@ -305,42 +300,49 @@ def _copied(array: NDArray[Any]) -> Storage:
 
 
 def _shared(array: NDArray[Any]) -> Storage:
-    element_type = of_type(array)
-    if element_type is ElementType.string:
-        raise WrongValue("strings can't be shared; make the tensor with shared_memory=False")
-    return _reinterpreted(array, element_type, array.shape)
+    return _reinterpreted(array, of_array(array), array.shape)
 
 
 def _reinterpreted(array: NDArray[Any], element_type: ElementType, shape: Sequence[int]) -> Storage:
+    """Lay a shape over an array's memory; what is left of it is never used."""
+    if ElementType.string in (element_type, of_array(array)):
+        raise WrongValue("strings can't be shared; make the tensor with shared_memory=False")
     if not array.flags.c_contiguous:
         raise WrongValue("only an array in C order can be shared; use numpy.ascontiguousarray")
     if not array.flags.writeable:
         raise NotWriteable("array is not writeable")
     raw = array.reshape(-1).view(np.uint8)
-    storage = Storage(element_type, (0,), raw, keep=array)
-    storage.reshape(shape)
-    return storage
+    needed_bytes = data_bytes(element_type, shape)
+    if needed_bytes > raw.nbytes:
+        raise TensorMismatch(
+            f"shape {list(shape)} of {element_type.name} takes {needed_bytes} bytes, "
+            f"but the array has {raw.nbytes}"
+        )
+    return Storage(element_type, shape, raw[:needed_bytes], keep=array)
 
 
 def _from_port(port: ConstOutput, call: _Call) -> Storage:
-    shape = port.facts.first_shape
-    array = call.take("array", "shared_memory")
+    shape, element_type = port.facts.first_shape, port.get_element_type()
+    array = call.take("array")
     if array is None:
-        return Storage(port.get_element_type(), shape)
-    if of_type(array) is not port.get_element_type() or array.shape != shape:
+        return Storage(element_type, shape)
+    if not isinstance(array, np.ndarray):
+        raise WrongType(f"the memory for a port is an array, got {type(array).__name__}")
+    storage = _reinterpreted(array, element_type, shape)
+    if of_array(array) is not element_type or array.size > element_count(shape):
         warnings.warn(
             f"the array of {array.dtype}{list(array.shape)} is read as "
             f"{port.facts.element_type}{list(shape)}",
             RuntimeWarning,
             stacklevel=4,
         )
-    return _reinterpreted(array, port.get_element_type(), shape)
+    return storage
 
 
 def _region(tensor: Tensor, call: _Call) -> Storage:
     begin, end = _corner(call.take("begin")), _corner(call.take("end"))
     storage = tensor.storage
-    if storage.element_type.is_packed or storage.element_type is ElementType.string:
+    if storage.element_type.is_packed:
         raise WrongValue(f"a tensor of {storage.element_type.name} has no regions")
     if not len(begin) == len(end) == len(storage.shape):
         raise WrongValue(
@@ -362,10 +364,12 @@ def _corner(value: Any) -> list[int]:
 
 
 def _encoded(values: Any) -> list[bytes]:
-    """Return strings as bytes, in C order."""
+    """Return a list or array of strings as bytes, in C order."""
+    if not isinstance(values, list | np.ndarray):
+        raise WrongValue(f"a list or array of strings is expected, got {type(values).__name__}")
     array = np.asarray(values)
     if array.dtype.kind == "S":
         return [bytes(value) for value in array.reshape(-1).tolist()]
     if array.dtype.kind == "U":
         return [str(value).encode() for value in array.reshape(-1).tolist()]
-    raise WrongType(f"strings are expected, got elements of {array.dtype}")
+    raise WrongValue(f"strings are expected, got elements of {array.dtype}")

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from inferd.daemon.log import LEVELS
+from inferd.shm.codec import INTEGER_MAX
 from inferd.shm.errors import ConfigurationInvalid
 
 SYSTEM_PATH: Final = Path("/etc/inferd/inferd.toml")
@@ -191,11 +193,13 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if not isinstance(value, hint) or (hint is float and not value >= 0):
         kind = {float: "a number from 0", str: "text"}.get(hint, hint.__name__)
         raise ConfigurationInvalid(f"{where} must be {kind}, got {value!r}")
+    if where == "daemon.log_level" and value not in LEVELS:
+        raise ConfigurationInvalid(f"{where} must be one of {', '.join(LEVELS)}, got {value!r}")
     return value
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= INTEGER_MAX
 
 
 def _text_of(value: Any) -> str:

@@ -54,6 +54,7 @@ class Models:
         self._keep_alive_s = keep_alive_s
         self._by_key: dict[ModelKey, ModelEntry] = {}
         self._ids = itertools.count(1)
+        self.next_unload_s = float("inf")  # when `unload_due` is worth calling
 
     def __iter__(self) -> Any:
         return iter(self._by_key.values())
@@ -96,6 +97,7 @@ class Models:
     def _keep_if_unused(self, entry: ModelEntry, now_s: float) -> None:
         if not entry.users:
             entry.unload_at_s = now_s + self._keep_alive_s
+            self.next_unload_s = min(self.next_unload_s, entry.unload_at_s)
 
     def unload_due(self, now_s: float) -> list[ModelEntry]:
         """Drop the entries that nobody used for long enough, and return them."""
@@ -106,16 +108,13 @@ class Models:
         ]
         for entry in due:
             del self._by_key[entry.key]
+        times = [entry.unload_at_s for entry in self if entry.state is Model.READY]
+        self.next_unload_s = min(times, default=float("inf"))
         return due
-
-    def next_unload_s(self) -> float:
-        """Return when `unload_due` is worth calling again; infinity for never."""
-        times = (entry.unload_at_s for entry in self._by_key.values() if entry.state is Model.READY)
-        return min(times, default=float("inf"))
 
 
 def key_of(
     digest: bytes, properties: Mapping[str, str], shapes: tuple[Reshape, ...] = ()
 ) -> ModelKey:
     """Return the key of a compilation."""
-    return ModelKey(digest, tuple(sorted(properties.items())), tuple(sorted(shapes)))
+    return ModelKey(digest, tuple(sorted(properties.items())), tuple(sorted(shapes, key=repr)))

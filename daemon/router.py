@@ -19,6 +19,8 @@ from inferd.shm.wire import MESSAGE_BYTES_MAX, Failed, Join
 ROUTING_ID_BYTES: Final = 5  # of ids that libzmq makes; they begin with a zero, claimed ones can't
 UNSENT_FRAMES_MAX: Final = 8192  # per client: more than any client may have in flight
 # Plain numbers: combining pyzmq's enumerations costs as much as the calls that take them.
+_EVENTS: Final = int(zmq.EVENTS)
+_RCVMORE: Final = int(zmq.RCVMORE)
 _POLLIN: Final = int(zmq.POLLIN)
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 
@@ -57,7 +59,7 @@ class Router:
     @property
     def has_frames(self) -> bool:
         """Whether `receive` would yield. Ask before every wait: sending may hide a wake-up."""
-        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & _POLLIN)
+        return bool(int(self._socket.getsockopt(_EVENTS)) & _POLLIN)
 
     def admit(self, member: Member) -> None:
         """Let a session join."""
@@ -94,7 +96,7 @@ class Router:
     def _receive_parts(self) -> "tuple[bytes, *tuple[zmq.Frame, ...]]":
         route = self._socket.recv(_NOBLOCK)
         frames = []
-        while self._socket.getsockopt(zmq.RCVMORE):
+        while self._socket.getsockopt(_RCVMORE):
             frames.append(self._socket.recv(_NOBLOCK, copy=False))
         return (route, *frames)
 

@@ -118,7 +118,7 @@ class Worker:
         return self._noticed(self._epoll.poll(0))
 
     def _block(self) -> set[int]:
-        timeout_s = self._models.next_unload_s() - time.monotonic()
+        timeout_s = self._models.next_unload_s - time.monotonic()
         if len(self._outbox):
             timeout_s = min(timeout_s, 0.05)
         return self._noticed(
@@ -133,7 +133,7 @@ class Worker:
 
     def _unload_unused(self) -> None:
         now_s = time.monotonic()
-        if self._models.next_unload_s() <= now_s:
+        if self._models.next_unload_s <= now_s:
             for entry in self._models.unload_due(now_s):
                 log.info("device %s: unloaded model %s, unused", self._device, entry.name)
 
@@ -226,9 +226,7 @@ class Worker:
             if self._is_draining:
                 raise DaemonStopping("the daemon is shutting down and takes no new inferences")
         except InferdError as why:
-            refusal = wire.Completed(
-                message.request, message.sequence, why.code, str(why), 0, 0, ()
-            )
+            refusal = wire.Ended(message.request, message.sequence, why.code, str(why))
             self._answer(tenant.session, refusal)
             return
         request.entry = self._scheduler.submit(tenant.session, message.sequence, request)
@@ -237,9 +235,9 @@ class Worker:
         request = tenant.requests.get(message.request)
         entry = request.entry if request is not None else None
         if request is None or entry is None or entry.sequence != message.sequence:
-            return  # it has ended: its Completed is on the way
+            return  # it has ended: the answer is on its way
         if self._scheduler.cancel(entry):
-            self._complete(request, RequestCancelled.code, "Infer Request was canceled", 0, 0)
+            self._end(request, RequestCancelled.code, "Infer Request was canceled")
         else:
             request.cancel()
 
@@ -266,25 +264,27 @@ class Worker:
         entry, error = outcome.entry, outcome.error
         request = entry.work
         state = self._scheduler.finish(entry, failed=error is not None)
-        code, text = "", ""
         if state is Job.CANCELLED:
-            code, text = RequestCancelled.code, "Infer Request was canceled"
+            self._end(request, RequestCancelled.code, "Infer Request was canceled")
         elif state is Job.FAILED:
-            code, text = InferenceFailed.code, f"the engine failed: {error}"
+            self._end(request, InferenceFailed.code, f"the engine failed: {error}")
         else:
-            request.model.ran((outcome.finished_ns - outcome.started_ns) * 1e-9)
-        self._complete(request, code, text, outcome.started_ns, outcome.finished_ns)
+            self._complete(request, outcome.started_ns, outcome.finished_ns)
 
-    def _complete(
-        self, request: BoundRequest, code: str, text: str, started_ns: int, finished_ns: int
-    ) -> None:
+    def _complete(self, request: BoundRequest, started_ns: int, finished_ns: int) -> None:
         entry, request.entry = request.entry, None
-        results = () if code else request.results
         assert entry is not None
-        completed = wire.Completed(
-            request.id, entry.sequence, code, text, started_ns, finished_ns, results
-        )
-        self._answer(entry.session, completed)
+        request.model.ran((finished_ns - started_ns) * 1e-9)
+        head = (request.id, entry.sequence, started_ns, finished_ns)
+        if request.results:
+            self._answer(entry.session, wire.CompletedElastic(*head, request.results))
+        else:
+            self._answer(entry.session, wire.Completed(*head))
+
+    def _end(self, request: BoundRequest, code: str, text: str) -> None:
+        entry, request.entry = request.entry, None
+        assert entry is not None
+        self._answer(entry.session, wire.Ended(request.id, entry.sequence, code, text))
 
     def _answer(self, session: int, message: wire.FromWorker) -> None:
         if session in self._tenants and not self._router.send(session, encode(message)):

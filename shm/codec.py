@@ -7,7 +7,7 @@ messages of one direction and refuses every other frame before any logic sees it
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -29,24 +29,39 @@ def encode(message: tuple[Any, ...]) -> bytes:
     return frame
 
 
+class _Plan(NamedTuple):
+    """How a message is checked. ``plain`` are the types of its fields where all are whole numbers:
+    then two built-in calls check them, which matters for what is read a thousand times a second."""
+
+    message: type[tuple[Any, ...]]
+    fields: tuple[str, ...]
+    checks: tuple[Check, ...]
+    plain: tuple[type, ...] | None
+
+
 def reader(*messages: type[tuple[Any, ...]]) -> Callable[[bytes], Any]:
     """Return a function that reads a frame of one of these messages.
 
     It raises `ProtocolViolation` for bytes that are not msgpack, for an unknown message, and for
     missing, surplus or wrong fields.
     """
-    plans = {message.__name__: (message, *_plan(message)) for message in messages}
+    plans = {message.__name__: _plan(message) for message in messages}
 
     def read(frame: bytes) -> Any:
         try:
-            name, *values = msgpack.unpackb(frame)
-            message, fields, checks = plans[name]
-        except (KeyError, TypeError):
+            content = msgpack.unpackb(frame)
+            if type(content) is not list:
+                raise TypeError
+            name, *values = content
+            message, fields, checks, plain = plans[name]
+        except (KeyError, TypeError, IndexError):
             raise ProtocolViolation(
                 f"a frame must be an array that begins with one of: {', '.join(plans)}"
             ) from None
         except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as why:
             raise ProtocolViolation(f"a frame must be msgpack: {why}") from None
+        if plain == tuple(map(type, values)) and min(values) >= 0 and max(values) <= INTEGER_MAX:
+            return tuple.__new__(message, values)
         if len(values) != len(fields):
             raise ProtocolViolation(
                 f"{name} has {len(fields)} fields ({', '.join(fields)}), got {len(values)}"
@@ -71,9 +86,11 @@ def _explain(
     raise AssertionError("every field passed its check")
 
 
-def _plan(message: type[tuple[Any, ...]]) -> tuple[tuple[str, ...], tuple[Check, ...]]:
+def _plan(message: type[tuple[Any, ...]]) -> _Plan:
     hints = typing.get_type_hints(message)
-    return tuple(hints), tuple(_check_for(hint) for hint in hints.values())
+    checks = tuple(_check_for(hint) for hint in hints.values())
+    is_plain = bool(hints) and set(hints.values()) == {int}
+    return _Plan(message, tuple(hints), checks, (int,) * len(hints) if is_plain else None)
 
 
 def _check_for(hint: Any) -> Check:
@@ -148,7 +165,7 @@ def _mapping_check(key_check: Check, value_check: Check) -> Check:
 
 
 def _nested_check(message: type[tuple[Any, ...]]) -> Check:
-    fields, checks = _plan(message)
+    _, fields, checks, _ = _plan(message)
 
     def check(value: Any) -> Any:
         if type(value) is not list or len(value) != len(fields):

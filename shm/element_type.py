@@ -59,7 +59,7 @@ class ElementType(enum.Enum):
             raise WrongType("None names no element type")
         try:
             dtype = np.dtype(value)  # type: ignore[call-overload]  # any object may be asked for
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, SyntaxError):  # numpy parses text as a little language
             raise WrongType(f"{value!r} names no element type") from None
         name = "string" if dtype.kind in "SU" else _NAME_OF_DTYPE.get(dtype.name)
         if name is None or not dtype.isnative:

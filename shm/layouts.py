@@ -69,7 +69,7 @@ def span_bytes(layout: TensorLayout, segment_bytes: int) -> int:
     element_type = _element_type(layout)
     _check_shape(layout)
     span = (
-        _strided_span(layout, element_type)
+        _strided_span(layout, element_type, segment_bytes)
         if layout.strides is not None
         else byte_size(element_type, layout.shape)
     )
@@ -128,7 +128,7 @@ def _check_shape(layout: TensorLayout) -> None:
         raise LayoutInvalid(f"shape {list(layout.shape)} has too many elements")
 
 
-def _strided_span(layout: TensorLayout, element_type: ElementType) -> int:
+def _strided_span(layout: TensorLayout, element_type: ElementType, segment_bytes: int) -> int:
     strides = layout.strides
     assert strides is not None
     if element_type.is_packed or element_type is ElementType.string:
@@ -139,7 +139,13 @@ def _strided_span(layout: TensorLayout, element_type: ElementType) -> int:
         raise LayoutInvalid(
             f"strides {list(strides)} must be multiples of the element's {element_type.size} bytes"
         )
-    if not element_count(layout.shape):
+    elements = element_count(layout.shape)
+    if elements * element_type.size > segment_bytes:  # strides of 0 would let it seem larger
+        raise LayoutInvalid(
+            f"{elements} elements of {layout.element_type} take more than the segment's "
+            f"{segment_bytes} bytes"
+        )
+    if not elements:
         return 0
     last = sum(
         (dimension - 1) * stride for dimension, stride in zip(layout.shape, strides, strict=True)

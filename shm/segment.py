@@ -22,7 +22,7 @@ from inferd.shm.errors import AccessDenied, DescriptorInvalid, OutOfMemory, Wron
 PAGE_BYTES: Final = mmap.PAGESIZE
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _MFD_NOEXEC_SEAL: Final = 0x0008  # Linux 6.3; not in Python's os
-_TMPFS_MAGIC_FOLDER: Final = Path("/dev/shm")
+_FOLDER: Final = Path("/dev/shm")  # where POSIX shared-memory objects show on Linux
 _ids = itertools.count(1)
 
 
@@ -43,11 +43,17 @@ class Segment:
     """
 
     def __init__(self, descriptor: int, byte_size: int, *, is_sealed: bool) -> None:
-        """Map a descriptor, which then belongs to the segment."""
+        """Map a descriptor, which belongs to the segment from now on, whatever happens.
+
+        Raises
+        ------
+        OSError
+            It can't be mapped.
+        """
+        self._descriptor = descriptor
         self.id = next(_ids)
         self.byte_size = byte_size
         self.is_sealed = is_sealed
-        self._descriptor = descriptor
         self._map = _map(descriptor, byte_size)
         self.memory: NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
         self.address: int = self.memory.__array_interface__["data"][0]
@@ -62,12 +68,10 @@ class Segment:
             The machine has not that much memory left.
         """
         byte_size = max(-(-byte_size // PAGE_BYTES), 1) * PAGE_BYTES
-        descriptor = sealed_memory(byte_size)
         try:
-            return cls(descriptor, byte_size, is_sealed=True)
-        except BaseException:
-            os.close(descriptor)
-            raise
+            return cls(sealed_memory(byte_size), byte_size, is_sealed=True)
+        except OSError as why:
+            raise OutOfMemory(f"can't map a segment of {byte_size} bytes: {why}") from None
 
     @classmethod
     def open(cls, name: str) -> Self:
@@ -83,23 +87,22 @@ class Segment:
         plain = name.removeprefix("/")
         if not plain or "/" in plain or plain in (".", ".."):
             raise WrongValue(f"{name!r} is no name of a POSIX shared-memory object, like '/frames'")
-        path = _TMPFS_MAGIC_FOLDER / plain
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(_FOLDER / plain, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except PermissionError:
             raise AccessDenied(
                 f"this user may not read and write the shared-memory object {name!r}"
             ) from None
-        except OSError as why:
+        except (OSError, ValueError) as why:
             raise WrongValue(f"can't open the shared-memory object {name!r}: {why}") from None
-        try:
-            byte_size = os.fstat(descriptor).st_size
-            if not byte_size or not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise WrongValue(f"the shared-memory object {name!r} is empty or not a plain one")
-            return cls(descriptor, byte_size, is_sealed=False)
-        except BaseException:
+        status = os.fstat(descriptor)
+        if not status.st_size or not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
-            raise
+            raise WrongValue(f"the shared-memory object {name!r} is empty or not a plain one")
+        try:
+            return cls(descriptor, status.st_size, is_sealed=False)
+        except OSError as why:
+            raise WrongValue(f"can't map the shared-memory object {name!r}: {why}") from None
 
     @classmethod
     def receive(cls, descriptor: int, byte_size: int, *, allow_unsealed: bool) -> Self:
@@ -112,13 +115,13 @@ class Segment:
         """
         try:
             is_sealed = check_descriptor(descriptor, byte_size, allow_unsealed=allow_unsealed)
-            segment = cls(descriptor, byte_size, is_sealed=is_sealed)
-        except OSError as why:
-            os.close(descriptor)
-            raise DescriptorInvalid(f"can't map the descriptor: {why}") from None
         except BaseException:
             os.close(descriptor)
             raise
+        try:
+            segment = cls(descriptor, byte_size, is_sealed=is_sealed)
+        except OSError as why:
+            raise DescriptorInvalid(f"can't map the descriptor: {why}") from None
         segment.forget_descriptor()
         return segment
 

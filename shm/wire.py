@@ -17,7 +17,8 @@ The session socket (AF_UNIX, SOCK_SEQPACKET) is the session: when it ends, every
 is chosen by the client, counts within its session only, and is never used twice. Calls carry
 ``call`` and are answered by exactly one message with the same ``call``; Bind, Submit, Cancel and
 the releases have no ``call``: a Bind that fails shows at the next Submit, and every Submit is
-answered by exactly one Completed of the same ``sequence``. Releasing what is not known is ignored.
+answered by exactly one Completed, CompletedElastic or Ended of the same ``sequence``. Releasing
+what is not known is ignored.
 """
 
 from collections.abc import Callable
@@ -223,7 +224,7 @@ class Submit(NamedTuple):
 
 
 class Cancel(NamedTuple):
-    """End a submission early. Not answered itself: its Completed is the answer."""
+    """End a submission early. Not answered itself: the submission's end is the answer."""
 
     request: int
     sequence: int
@@ -251,19 +252,31 @@ class Result(NamedTuple):
 
 
 class Completed(NamedTuple):
-    """A submission ended. ``code`` is empty for success, else an error's.
+    """A submission succeeded. The times, in nanoseconds, are those of CLOCK_MONOTONIC."""
 
-    ``started_ns`` and ``finished_ns`` are CLOCK_MONOTONIC; both 0 where it never started.
-    ``results`` tells of the outputs whose size was not known before.
-    """
+    request: int
+    sequence: int
+    started_ns: int
+    finished_ns: int
+
+
+class CompletedElastic(NamedTuple):
+    """As Completed, for a model with outputs whose size was not known before."""
+
+    request: int
+    sequence: int
+    started_ns: int
+    finished_ns: int
+    results: tuple[Result, ...]
+
+
+class Ended(NamedTuple):
+    """A submission ended without results: it failed, was refused, or was cancelled."""
 
     request: int
     sequence: int
     code: str
     text: str
-    started_ns: int
-    finished_ns: int
-    results: tuple[Result, ...]
 
 
 class Fetch(NamedTuple):
@@ -347,7 +360,7 @@ ToControl = Join | Compile | ReadModel | AskStatus
 FromControl = Compiled | ModelRead | Status | Failed
 WorkerCall = Fetch | AskStates | GetState | SetState | ResetState | AskProfile
 ToWorker = Join | Bind | Submit | Cancel | ReleaseRequest | ReleaseModel | WorkerCall
-FromWorker = Completed | Accepted | States | Profile | Failed
+FromWorker = Completed | CompletedElastic | Ended | Accepted | States | Profile | Failed
 
 read_hello: Callable[[bytes], Hello] = reader(Hello)
 read_to_sessions: Callable[[bytes], OfferFiles | Attach | Detach] = reader(
@@ -373,7 +386,7 @@ read_to_worker: Callable[[bytes], ToWorker] = reader(
     AskProfile,
 )
 read_from_worker: Callable[[bytes], FromWorker] = reader(
-    Completed, Accepted, States, Profile, Failed
+    Completed, CompletedElastic, Ended, Accepted, States, Profile, Failed
 )
 
 

@@ -65,7 +65,7 @@ class RawSession:
         )
         os.close(descriptor)
         control = self.dealer(wire.CONTROL_SOCKET, self.welcome.token)
-        control.send(encode(wire.Compile(number, number, number, device, {})))
+        control.send(encode(wire.Compile(number, number, number, device, {}, ())))
         compiled = wire.read_from_control(control.recv())
         assert isinstance(compiled, wire.Compiled), compiled
         control.close()

@@ -105,7 +105,7 @@ def _load(source: str) -> NDArray[Any] | dict[str, NDArray[Any]]:
     except OSError as why:
         raise WrongValue(f"can't read {source}: {why.strerror or why}") from why
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as why:
-        raise WrongValue(f"{source} is no .npy or .npz file of plain numbers") from why
+        raise WrongValue(f"{source} is no .npy or .npz file of plain arrays") from why
 
 
 def _named(port: ConstOutput, arrays: Mapping[str, NDArray[Any]], source: str) -> NDArray[Any]:

@@ -19,8 +19,9 @@ from hypothesis.stateful import (
 from inferd.daemon.engines.base import EngineRequest
 from inferd.daemon.models import ModelEntry, ModelKey, Models, key_of
 from inferd.shm.errors import ModelInvalid
-from inferd.shm.ports import Port
+from inferd.shm.ports import Bounds, Port
 from inferd.shm.states import IllegalTransition, Model
+from inferd.shm.wire import Reshape
 
 NEVER_S = float("inf")
 KEEP_ALIVE_S = 10.0
@@ -39,6 +40,8 @@ class Loaded:
         raise NotImplementedError
 
 
+ANY_BATCH = Reshape(0, (Bounds(1, None), Bounds(3, 3)))
+BATCHES = Reshape(0, (Bounds(1, 8), Bounds(3, 3)))
 KEYS = [key_of(bytes([number]), {}) for number in range(3)]
 
 
@@ -120,16 +123,18 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 1.0, KEEP_ALIVE_S - 1, KEEP_ALIVE_S]))
     def let_time_pass(self, seconds: float) -> None:
         self.now_s += seconds
-        due_s = [
+        assert self.models.next_unload_s <= min(self.due_s(), default=NEVER_S)
+        for entry in self.models.unload_due(self.now_s):
+            assert self.unused_since_s[entry.key] + KEEP_ALIVE_S <= self.now_s
+            self.gone(entry.key)
+        assert self.now_s < self.models.next_unload_s == min(self.due_s(), default=NEVER_S)
+
+    def due_s(self) -> list[float]:
+        return [
             since_s + KEEP_ALIVE_S
             for key, since_s in self.unused_since_s.items()
             if self.entries[key].state is Model.READY
         ]
-        assert self.models.next_unload_s() == min(due_s, default=NEVER_S)
-        for entry in self.models.unload_due(self.now_s):
-            assert self.unused_since_s[entry.key] + KEEP_ALIVE_S <= self.now_s
-            self.gone(entry.key)
-        assert self.models.next_unload_s() > self.now_s
 
     @invariant()
     def what_is_used_or_was_lately_is_loaded(self) -> None:
@@ -158,14 +163,20 @@ def test_the_same_files_with_other_properties_are_another_model() -> None:
     assert key_of(digest, {"a": "1", "b": "2"}) == key_of(digest, {"b": "2", "a": "1"})
     variants = [(digest, {}), (digest, {"a": "1"}), (digest, {"a": "2"}), (b"other", {})]
     keys = [key_of(*variant) for variant in variants]
+    keys += [key_of(digest, {}, (shape,)) for shape in (ANY_BATCH, BATCHES)]
     assert all(one != other for one, other in itertools.combinations(keys, 2))
+
+
+# Fails: sorting compares the missing limit of one with the limit of the other.
+def test_any_shapes_that_a_client_may_send_make_a_key() -> None:
+    assert key_of(b"", {}, (ANY_BATCH, BATCHES)) == key_of(b"", {}, (BATCHES, ANY_BATCH))
 
 
 def test_a_model_is_unloaded_only_when_nobody_used_it_for_long_enough(models: Models) -> None:
     entry = ready(models)
-    assert models.next_unload_s() == NEVER_S
+    assert models.next_unload_s == NEVER_S
     models.release(entry, 1, now_s=100.0)
-    assert models.next_unload_s() == 100.0 + KEEP_ALIVE_S
+    assert models.next_unload_s == 100.0 + KEEP_ALIVE_S
     assert models.unload_due(100.0 + KEEP_ALIVE_S - 0.001) == []
     assert models.unload_due(100.0 + KEEP_ALIVE_S) == [entry]
     assert list(models) == []
@@ -201,9 +212,9 @@ def test_a_model_is_not_unloaded_while_it_compiles(models: Models) -> None:
     entry, _ = models.use(KEYS[0], 1)
     models.forget(1, now_s=0.0)
     assert models.unload_due(1e9) == []
-    assert models.next_unload_s() == NEVER_S
+    assert models.next_unload_s == NEVER_S
     models.compiled(entry, Loaded(), 5.0, now_s=50.0)
-    assert models.next_unload_s() == 50.0 + KEEP_ALIVE_S
+    assert models.next_unload_s == 50.0 + KEEP_ALIVE_S
 
 
 def test_a_compiled_entry_tells_what_it_is(models: Models) -> None:

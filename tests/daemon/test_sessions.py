@@ -74,11 +74,16 @@ class AnyOrder(RuleBasedStateMachine):
         segment=st.integers(1, 4),
         byte_size=st.sampled_from([1, 400, 500, 600, 1000, 1001]),
         device=st.sampled_from("AB"),
+        keep_size=st.booleans(),
     )
-    def attach(self, data: st.DataObject, segment: int, byte_size: int, device: str) -> None:
+    def attach(
+        self, data: st.DataObject, segment: int, byte_size: int, device: str, keep_size: bool
+    ) -> None:
         record = self.record(data)
         owned = self.owned[record.id]
         size, devices = owned.get(segment, (byte_size, set()))
+        if keep_size:
+            byte_size = size
         is_new = segment not in owned
         session_bytes = sum(size for size, _ in owned.values())
         expected: type[InferdError] | None = None
@@ -223,6 +228,7 @@ def test_a_segment_on_two_devices_is_counted_once(sessions: Sessions) -> None:
     for device in "AB":
         sessions.attach(record, 1, 700, device)
     assert record.segment_bytes == 700
+    sessions.attach(new_session(sessions), 1, 800, "A")
     assert sessions.detach(record, 1, "A") == {"A"}
     assert record.segment_bytes == 700
     assert sessions.detach(record, 1) == {"B"}

@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -206,24 +207,39 @@ def test_a_block_that_dies_in_another_thread_comes_back(arena: Arena) -> None:
     assert arena.used_bytes == 0
 
 
-@pytest.fixture
-def _hasty_threads() -> Iterator[None]:
-    """Let threads take turns as often as they can."""
-    interval_s = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(interval_s)
+class Watch:
+    """Notices when two threads are in the same work at once."""
+
+    def __init__(self) -> None:
+        self.at_work: list[int] = []
+        self.collisions: list[int] = []
+
+    def over(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*arguments: Any) -> Any:
+            self.at_work.append(1)
+            time.sleep(0)  # lets other threads in, if anything does
+            self.collisions.extend(self.at_work[1:])
+            try:
+                return work(*arguments)
+            finally:
+                self.at_work.pop()
+
+        return watched
 
 
-@pytest.mark.usefixtures("_hasty_threads")
-def test_threads_that_take_and_drop_at_once_never_share_bytes(arena: Arena) -> None:
+def test_threads_that_take_and_drop_at_once_never_share_bytes(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch()
+    for name in ("allocate", "release"):
+        monkeypatch.setattr(FreeList, name, watch.over(getattr(FreeList, name)))
     together = threading.Barrier(4)
     spoilt: list[int] = []
 
     def work(number: int) -> None:
         together.wait()
         blocks: list[Bytes] = []
-        for turn in range(300):
+        for turn in range(150):
             block = arena.allocate(64 * (1 + turn % 5))
             block[:] = number
             blocks.append(block)
@@ -236,8 +252,7 @@ def test_threads_that_take_and_drop_at_once_never_share_bytes(arena: Arena) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    assert not spoilt
-    assert arena.used_bytes == 0
+    assert (watch.collisions, spoilt, arena.used_bytes) == ([], [], 0)
 
 
 def cycle_with(block: Bytes) -> None:
