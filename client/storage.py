@@ -85,8 +85,7 @@ class Storage:
         region.element_type = other.element_type
         region._keep = other
         region._owns = False
-        slices = tuple(slice(low, high) for low, high in zip(begin, end, strict=True))
-        region._region = other.array[slices]
+        region._region = _part(other.array, begin, end)
         region._raw = other._raw
         region._show(region._region.shape)
         return region
@@ -207,12 +206,19 @@ class Storage:
         self._is_placed = False
         self.shape = shape
         if self._region is not None:
-            self.array = self._region[(*(slice(size) for size in shape), ...)]
+            self.array = _part(self._region, [0] * len(shape), shape)
             return
         flat = self._raw[: _raw_size(self.element_type, shape)]
         if self.element_type is not ElementType.string:
             flat = flat.view(self.element_type.to_dtype())
         self.array = flat if self.element_type.is_packed else flat.reshape(shape)
+
+
+def _part(array: NDArray[Any], begin: Sequence[int], end: Sequence[int]) -> NDArray[Any]:
+    """Return a view of an array between two corners, also of one without dimensions."""
+    slices: list[Any] = [slice(low, high) for low, high in zip(begin, end, strict=True)]
+    part: NDArray[Any] = array[(*slices, ...)]
+    return part
 
 
 def _raw_size(element_type: ElementType, shape: Sequence[int]) -> int:

@@ -18,5 +18,5 @@ def tensor_from_file(path: str | os.PathLike[str]) -> Tensor:
     """
     with open(path, "rb") as file:
         tensor = Tensor(ElementType.u8, [os.fstat(file.fileno()).st_size])
-        tensor.set_shape([file.readinto(tensor.data)])  # it may have been cut meanwhile
+        tensor.set_shape([file.readinto(tensor.data.data)])  # it may have been cut meanwhile
     return tensor

@@ -107,9 +107,12 @@ def view(buffer: Any, layout: TensorLayout, segment_bytes: int) -> NDArray[Any]:
     typed = raw.view(element_type.to_dtype())
     if element_type.is_packed:
         return typed
-    if layout.strides is None or span == 0:
-        return typed.reshape(layout.shape)
-    return as_strided(typed, layout.shape, layout.strides)
+    try:
+        if layout.strides is None or span == 0:
+            return typed.reshape(layout.shape)
+        return as_strided(typed, layout.shape, layout.strides)
+    except (ValueError, OverflowError) as why:  # numbers that numpy can't hold, beside a 0
+        raise LayoutInvalid(f"shape {list(layout.shape)} can't be shown: {why}") from None
 
 
 def _element_type(layout: TensorLayout) -> ElementType:

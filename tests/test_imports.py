@@ -87,7 +87,6 @@ def test_a_library_is_imported_where_it_belongs_and_nowhere_else(library: str) -
     assert sorted(users) == ONLY[library]
 
 
-# Fails for client/session.py: it imports threading, for the Event objects that a ticket names.
 @pytest.mark.parametrize("file", PURE)
 def test_a_module_that_decides_imports_nothing_that_acts(file: str) -> None:
     assert {name.split(".")[0] for name in imports(file)} & IMPURE == set()

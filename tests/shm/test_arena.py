@@ -447,7 +447,6 @@ def test_a_path_is_no_name(arena: Arena, name: str) -> None:
     assert "is no name of a POSIX shared-memory object" in refused(arena, name)
 
 
-# Fails: os.open raises ValueError for the NUL and UnicodeEncodeError for the surrogate.
 @pytest.mark.parametrize("name", ["/fra\0mes", "/fra\ud800mes"])
 def test_a_name_that_no_file_can_have_is_refused(arena: Arena, name: str) -> None:
     assert "shared-memory object" in refused(arena, name)

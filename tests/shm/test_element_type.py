@@ -70,7 +70,7 @@ def test_what_names_no_numpy_type_is_of_the_wrong_type(value: object) -> None:
         ElementType(value)
 
 
-# Fails: numpy compiles parts of a text that has a comma, so ElementType(",") is a SyntaxError.
+# numpy parses parts of a text that has a comma as Python.
 @settings(deadline=None, max_examples=300)
 @given(st.text(max_size=6) | st.text("fiucbSUVOmM?<>=|,()[]{}0123456789:' ", max_size=8))
 def test_any_text_names_a_type_or_is_refused(text: str) -> None:

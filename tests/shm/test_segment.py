@@ -159,7 +159,6 @@ def test_a_reservation_that_fails_is_out_of_memory(monkeypatch: pytest.MonkeyPat
         sealed_memory(SIZE)
 
 
-# Fails: the half-made segment closes the descriptor in __del__, and `create` closes it as well.
 def test_a_mapping_that_fails_closes_its_descriptor_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mmap, "mmap", failing_map)
     closed = closes(monkeypatch)
@@ -168,7 +167,6 @@ def test_a_mapping_that_fails_closes_its_descriptor_once(monkeypatch: pytest.Mon
     assert len(closed) == 1
 
 
-# Fails: an OSError comes out; only a failing reservation is turned into OutOfMemory.
 def test_a_mapping_that_fails_is_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mmap, "mmap", failing_map)
     closes(monkeypatch)
@@ -301,7 +299,6 @@ def test_a_huge_sparse_segment_is_refused_though_its_size_is_true() -> None:
         Segment.receive(memory(byte_size, reserve=False), byte_size, allow_unsealed=False)
 
 
-# Fails: as with `create`, the descriptor is closed a second time when the segment dies.
 def test_a_descriptor_that_cannot_be_mapped_is_refused_and_closed_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

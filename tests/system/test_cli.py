@@ -22,7 +22,7 @@ from daemons import DEADLINE_S, Daemon, wait_until
 
 import inferd
 from inferd.daemon import config
-from inferd.daemon.cli.main import COMMANDS
+from inferd.daemon.cli.main import COMMANDS, main
 
 INFERD: Final = (sys.executable, "-m", "inferd.daemon.cli.main")
 EXAMPLES: Final = Path(str(resources.files("inferd.examples")))
@@ -260,10 +260,9 @@ def test_status_shows_a_device_that_can_not_start(
     settings = '[devices.NPU7]\nengine = "openvino"\ndevice = "NPU.7"\n'
     with Daemon(tmp_path, settings=settings) as daemon:
         monkeypatch.setenv("INFERD_RUNTIME_DIR", str(daemon.runtime_dir))
-        wait_until(lambda: device(daemon, "NPU7")["state"] == "lost", "the end of its worker")
-        wait_until(lambda: device(daemon, "CPU")["state"] == "ready")
-        assert device(daemon, "NPU7")["pid"] is None
-        assert re.search(r"^NPU7 +\w+ +(-|\d+) ", succeeds("status"), re.MULTILINE)
+        wait_until(lambda: device(daemon, "NPU7")["generation"] > 1, "a second attempt")
+        assert device(daemon, "NPU7")["state"] in ("starting", "lost")
+        assert re.search(r"^NPU7 +(starting|lost) +(-|\d+) ", succeeds("status"), re.MULTILINE)
 
 
 def device(daemon: Daemon, name: str) -> dict[str, Any]:
@@ -431,11 +430,16 @@ def write_inputs(folder: Path, images: "np.ndarray[Any, Any]") -> None:
     ],
 )
 def test_run_says_what_is_wrong_with_an_input(
-    tmp_path: Path, images: "np.ndarray[Any, Any]", name: str, reason: str
+    tmp_path: Path,
+    images: "np.ndarray[Any, Any]",
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    reason: str,
 ) -> None:
     write_inputs(tmp_path, images)
     path = str(tmp_path / name)
-    said = fails("run", DIGITS, "--input", path)
+    status = main(["run", DIGITS, "--input", path])  # in this process: a new one takes a second
+    said = complaint(subprocess.CompletedProcess(path, status, *capsys.readouterr()))
     assert re.search(reason, said), said
     assert path in said or name == "shape.npy"
 
@@ -564,8 +568,7 @@ def interrupt(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 # A process of nobody's: whatever it needs is imported before, from places that only root may read.
 BECOME_NOBODY: Final = f"""
-import contextlib, importlib, os, sys
-import encodings.idna, encodings.latin_1
+import grp, importlib, os, sys
 import numpy as np
 import inferd.client as ov
 from inferd.daemon.cli.main import COMMANDS, main
@@ -604,9 +607,11 @@ def session_of_nobody(environment: Environment) -> Iterator[int]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert programs.line(process) == "ready"
-    yield process.pid
-    programs.end(process)
+    try:
+        assert programs.line(process) == "ready"
+        yield process.pid
+    finally:
+        programs.end(process)
 
 
 @pytest.fixture
