@@ -106,7 +106,7 @@ class ZeroMQChannel:
 
     def receive(self) -> list[Any]:
         messages = []
-        while int(self._socket.getsockopt(_EVENTS)) & _POLLIN:
+        while int(self._socket.getsockopt(_EVENTS)) & _POLLIN:  # cheaper than to receive in vain
             messages.append(self._read(self._socket.recv(_NOBLOCK)))
         return messages
 

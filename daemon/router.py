@@ -7,7 +7,7 @@ the routing id, which libzmq made and nobody else can claim, stands for the sess
 
 import contextlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import zmq
@@ -72,17 +72,20 @@ class Router:
         if route is not None:
             del self._sessions[route]
 
-    def receive(self, frames_max: int = 256) -> Iterator[tuple[int, bytes]]:
-        """Yield (session, frame) of what members sent; all else is answered or dropped here."""
+    def receive(self, frames_max: int = 256) -> list[tuple[int, bytes]]:
+        """Return (session, frame) of what members sent; all else is answered or dropped here."""
+        received: list[tuple[int, bytes]] = []
         for _ in range(frames_max):
-            if not self.has_frames:
-                return
-            route, *frames = self._receive_parts()
+            if not self.has_frames:  # cheaper than to receive in vain
+                break
+            route = self._socket.recv(_NOBLOCK)
+            frames = self._receive_rest()
             session = self._sessions.get(route)
             if session is not None and len(frames) == 1:
-                yield session, frames[0].bytes
+                received.append((session, frames[0].bytes))
             else:
                 self._refuse_or_join(route, frames)
+        return received
 
     def send(self, session: int, frame: bytes) -> bool:
         """Send to a session; False if it has not read so much that it must be shut out."""
@@ -93,12 +96,12 @@ class Router:
         """Close; what is not sent is given this long, while the context is terminated."""
         self._socket.close(linger=linger_ms)
 
-    def _receive_parts(self) -> "tuple[bytes, *tuple[zmq.Frame, ...]]":
-        route = self._socket.recv(_NOBLOCK)
+    def _receive_rest(self) -> "list[zmq.Frame]":
+        """Take the frames behind a routing id: they have come when it has."""
         frames = []
         while self._socket.getsockopt(_RCVMORE):
             frames.append(self._socket.recv(_NOBLOCK, copy=False))
-        return (route, *frames)
+        return frames
 
     def _refuse_or_join(self, route: bytes, frames: "list[zmq.Frame]") -> None:
         try:

@@ -23,7 +23,13 @@ def step(table: Mapping[tuple[State, Event], State], state: State, event: Event)
         raise IllegalTransition(f"{state} does not know {event}") from None
 
 
-class Job(enum.Enum):
+class _Word(enum.Enum):
+    """A state or an event: there is one object of each, so its identity will do as its hash."""
+
+    __hash__ = object.__hash__
+
+
+class Job(_Word):
     """One submission, in the worker. It ends exactly once, in one of the last three states."""
 
     QUEUED = "queued"
@@ -34,7 +40,7 @@ class Job(enum.Enum):
     CANCELLED = "cancelled"
 
 
-class JobEvent(enum.Enum):
+class JobEvent(_Word):
     START = "start"
     CANCEL = "cancel"
     FINISH = "finish"
@@ -55,7 +61,7 @@ JOB: Final[Mapping[tuple[Job, JobEvent], Job]] = {
 }
 
 
-class Worker(enum.Enum):
+class Worker(_Word):
     """One device's worker, in the supervisor."""
 
     STARTING = "starting"
@@ -64,7 +70,7 @@ class Worker(enum.Enum):
     LOST = "lost"
 
 
-class WorkerEvent(enum.Enum):
+class WorkerEvent(_Word):
     SPEAK_READY = "speak ready"
     DRAIN = "drain"
     DIE = "die"
@@ -83,7 +89,7 @@ WORKER: Final[Mapping[tuple[Worker, WorkerEvent], Worker]] = {
 }
 
 
-class Model(enum.Enum):
+class Model(_Word):
     """One compiled model, in the worker."""
 
     COMPILING = "compiling"
@@ -91,7 +97,7 @@ class Model(enum.Enum):
     FAILED = "failed"
 
 
-class ModelEvent(enum.Enum):
+class ModelEvent(_Word):
     COMPILED = "compiled"
     FAIL = "fail"
 
@@ -102,7 +108,7 @@ MODEL: Final[Mapping[tuple[Model, ModelEvent], Model]] = {
 }
 
 
-class Request(enum.Enum):
+class Request(_Word):
     """One infer request, in the client. Its tensors may be touched only while it is idle."""
 
     IDLE = "idle"
@@ -110,7 +116,7 @@ class Request(enum.Enum):
     CANCELLING = "cancelling"
 
 
-class RequestEvent(enum.Enum):
+class RequestEvent(_Word):
     START = "start"
     CANCEL = "cancel"
     END = "end"

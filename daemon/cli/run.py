@@ -97,11 +97,9 @@ def read_inputs(source: str, model: CompiledModel) -> dict[str | int, NDArray[An
 def _load(source: str) -> NDArray[Any] | dict[str, NDArray[Any]]:
     """Read a .npy, or all arrays of a .npz; never anything that is pickled."""
     try:
-        loaded = np.load(source, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            return dict(loaded)
+        with open(source, "rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
     except OSError as why:
         raise WrongValue(f"can't read {source}: {why.strerror or why}") from why
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as why:

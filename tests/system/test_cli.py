@@ -568,7 +568,7 @@ def interrupt(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 # A process of nobody's: whatever it needs is imported before, from places that only root may read.
 BECOME_NOBODY: Final = f"""
-import grp, importlib, os, sys
+import encodings.ascii, grp, importlib, os, sys
 import numpy as np
 import inferd.client as ov
 from inferd.daemon.cli.main import COMMANDS, main
