@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import weakref
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -55,7 +55,7 @@ class Connection:
         self._lock = threading.Lock()
         self._attaching: dict[tuple[int, str, int], Ticket] = {}
         self._watched: set[int] = set()
-        self._requests: Counter[str] = Counter()
+        self._requests: defaultdict[str, weakref.WeakSet[object]] = defaultdict(weakref.WeakSet)
         finalizer = weakref.finalize(self, self.link.close)
         finalizer.atexit = False
 
@@ -84,21 +84,22 @@ class Connection:
             self._ids += 1
             return self._ids
 
-    def count_request(self, device: str, change: int) -> None:
-        """Count a request that is made (1) or gone (-1).
+    def count_request(self, device: str, request: object) -> None:
+        """Count a request for as long as it lives.
 
         Raises
         ------
         OverBudget
             The session has as many as the daemon allows.
         """
+        requests = self._requests[device]
         allowed = self.limits.get("requests_per_session_max", sys.maxsize)
-        if change > 0 and self._requests[device] >= allowed:
+        if len(requests) >= allowed:
             raise OverBudget(
                 f"a session may have {allowed} requests on a device "
                 "(limits.requests_per_session_max)"
             )
-        self._requests[device] += change
+        requests.add(request)
 
     def read_model(
         self, files: ModelFiles, device: str, shapes: tuple[wire.Reshape, ...]

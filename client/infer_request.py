@@ -72,7 +72,7 @@ class InferRequest:
         """Made by `CompiledModel.create_infer_request`."""
         if not hasattr(handle, "connection"):
             raise WrongType("a request is made by CompiledModel.create_infer_request")
-        handle.connection.count_request(handle.model.device, 1)
+        handle.connection.count_request(handle.model.device, self)
         self._handle = handle
         self._link = handle.connection.link
         self._id = handle.connection.new_id()
@@ -599,7 +599,6 @@ def _attend(request: InferRequest) -> Callable[[Ticket], None]:
 
 
 def _release(handle: "ModelHandle", request: int) -> None:
-    handle.connection.count_request(handle.model.device, -1)
     handle.connection.link.send_later(handle.channel, encode(ReleaseRequest(request)))
 
 

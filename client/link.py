@@ -63,6 +63,7 @@ class Link:
         self._due: deque[Ticket] = deque()  # settled, and to be attended
         self._attended = 0  # tickets under way or due that the attendant is needed for
         self._attendant: threading.Thread | None = None
+        self._attendant_ident = 0
         self._attendant_wake = threading.Event()
         self.session: Channel = self._add(session)
         self.control: Channel = self._add(
@@ -77,7 +78,7 @@ class Link:
     @property
     def is_attendant(self) -> bool:
         """Whether this is the thread that runs callbacks."""
-        return threading.current_thread() is self._attendant
+        return threading.get_ident() == self._attendant_ident
 
     def check_fork(self) -> None:
         """Raise `SessionForked` in a process that did not open the session."""
@@ -126,11 +127,11 @@ class Link:
         """Send a submission, and the bindings before it; its completion settles the ticket."""
 
         def send() -> None:
+            for frame in frames:
+                channel.send(frame)
             channel.pending.submit(request, sequence, ticket)
             if ticket.attended is not None:
                 self._attended += 1
-            for frame in frames:
-                channel.send(frame)
 
         self._exchange(channel, send)
         if ticket.attended is not None and not self._reading.locked():
@@ -145,7 +146,8 @@ class Link:
         self._later.append((channel, frame))
         if self._pid == os.getpid() and self._lock.acquire(blocking=False):
             try:
-                self._send_late()
+                with contextlib.suppress(InferdError):  # the daemon has gone: others will notice
+                    self._send_late()
             finally:
                 self._lock.release()
 
@@ -229,6 +231,7 @@ class Link:
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         thread = threading.get_ident()
         self._inside.add(thread)
+        followed = False
         try:
             while not is_enough():
                 if self._reading.acquire(blocking=False):
@@ -239,12 +242,14 @@ class Link:
                         self._reading.release()
                         self._pass_reading_on()
                 if not is_enough():
+                    followed = True
                     self._follow(ticket, deadline_s)
                 if deadline_s is not None and time.monotonic() >= deadline_s:
                     break
         finally:
             self._inside.discard(thread)
-            self._pass_reading_on()
+            if followed:  # it may have been our turn to read when we left
+                self._pass_reading_on()
 
     def _follow(self, ticket: Ticket, deadline_s: float | None) -> None:
         """Wait until somebody wakes us: our answer came, or it is our turn to read."""
@@ -335,7 +340,7 @@ class Link:
             for message in channel.receive():
                 if isinstance(message, wire.WorkerLost):
                     tickets += self._lose_worker(message)
-                elif isinstance(message, wire.Refused) or _is_unrelated_failure(message):
+                elif isinstance(message, wire.Refused | wire.Failed) and _is_fatal(message):
                     tickets += self._finish(rebuild(message.code, message.text))
                     break
                 else:
@@ -459,6 +464,7 @@ class Link:
         self._attendant_wake.set()
 
     def _attend(self) -> None:
+        self._attendant_ident = threading.get_ident()
         while self._end is None or self._attended:
             self._attendant_wake.wait()
             self._attendant_wake.clear()
@@ -498,6 +504,7 @@ class Link:
             self.attended(ticket)
 
 
-def _is_unrelated_failure(message: Any) -> bool:
-    """Whether the other side could not read what we sent: versions differ, or one has a bug."""
-    return isinstance(message, wire.Failed) and message.call == 0
+def _is_fatal(message: wire.Refused | wire.Failed) -> bool:
+    """Whether a message ends the session: a refusal, or an answer to no call of ours, because the
+    other side could not read what we sent (versions differ, or one has a bug)."""
+    return isinstance(message, wire.Refused) or message.call == 0

@@ -24,7 +24,7 @@ class Node:
 class ConstOutput:
     """An input or output port. Ports of one compiled model are equal if they are the same port."""
 
-    __slots__ = ("__weakref__", "_model", "facts", "is_input", "position")
+    __slots__ = ("__weakref__", "_hash", "_model", "facts", "is_input", "position")
 
     def __init__(self, facts: Port, model: int, position: int, *, is_input: bool) -> None:
         """Made by `CompiledModel`; ``position`` counts over the inputs or over the outputs."""
@@ -32,6 +32,7 @@ class ConstOutput:
         self.position = position
         self.is_input = is_input
         self._model = model
+        self._hash = hash(self._key())  # results are keyed by ports: kept, since often asked for
 
     def get_names(self) -> set[str]:
         """Return all names of the port's tensor."""
@@ -97,7 +98,7 @@ class ConstOutput:
         return self._key() == other._key()
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return self._hash
 
     def __deepcopy__(self, memo: Any) -> Any:
         raise TypeError("a port can't be copied deeply")
