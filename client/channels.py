@@ -27,8 +27,8 @@ class Channel(Protocol):
 
     def send(self, frame: bytes, descriptors: Sequence[int] = ()) -> None: ...
 
-    def receive(self) -> list[Any]:
-        """Return the messages that are there.
+    def receive(self, most: int) -> list[Any]:
+        """Return the messages that are there, but no more than so many.
 
         Raises
         ------
@@ -56,9 +56,9 @@ class SessionChannel:
         except (BlockingIOError, ConnectionError) as why:
             raise DaemonDied(f"the daemon does not read this session: {why}") from why
 
-    def receive(self) -> list[wire.FromSessions]:
+    def receive(self, most: int) -> list[wire.FromSessions]:
         messages: list[wire.FromSessions] = []
-        while True:
+        while len(messages) < most:
             try:
                 frame = self._socket.recv(wire.MESSAGE_BYTES_MAX)
             except BlockingIOError:
@@ -71,6 +71,7 @@ class SessionChannel:
                 return messages
             else:
                 raise DaemonDied("the daemon ended")
+        return messages
 
     def close(self) -> None:
         self._socket.close()
@@ -104,9 +105,11 @@ class ZeroMQChannel:
     def send(self, frame: bytes, descriptors: Sequence[int] = ()) -> None:
         self._socket.send(frame, _NOBLOCK)
 
-    def receive(self) -> list[Any]:
-        messages = []
-        while int(self._socket.getsockopt(_EVENTS)) & _POLLIN:  # cheaper than to receive in vain
+    def receive(self, most: int) -> list[Any]:
+        messages: list[Any] = []
+        while len(messages) < most:
+            if not int(self._socket.getsockopt(_EVENTS)) & _POLLIN:  # cheaper than recv in vain
+                break
             messages.append(self._read(self._socket.recv(_NOBLOCK)))
         return messages
 

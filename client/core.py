@@ -10,7 +10,9 @@ from inferd.client import discovery
 from inferd.client.compiled_model import CompiledModel, ModelHandle
 from inferd.client.connection import Connection, ModelFiles
 from inferd.client.model import Model
-from inferd.shm.errors import DeviceNotFound, ModelNotFound, WrongType
+from inferd.shm.errors import DeviceNotFound, ModelNotFound, PropertyInvalid, WrongType
+
+PROPERTY_CHARACTERS_MAX: Final = 4096
 
 # Files that belong to a model's file and lie beside it, by its suffix.
 _COMPANIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -139,7 +141,14 @@ def _properties(config: Mapping[str, Any] | None) -> dict[str, str]:
         return {}
     if not isinstance(config, Mapping):
         raise WrongType(f"properties come as a dict, got {type(config).__name__}")
-    return {str(name): _property(value) for name, value in config.items()}
+    properties = {str(name): _property(value) for name, value in config.items()}
+    for name, value in properties.items():
+        if len(name) + len(value) > PROPERTY_CHARACTERS_MAX:
+            raise PropertyInvalid(
+                f"the property {name[:40]!r} has {len(value)} characters; "
+                f"at most {PROPERTY_CHARACTERS_MAX} are taken"
+            )
+    return properties
 
 
 def _property(value: Any) -> str:

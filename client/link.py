@@ -57,6 +57,7 @@ class Link:
         self._poll.register(self._wake_descriptor, select.POLLIN)
         self._channels: dict[int, Channel] = {}
         self._workers: dict[str, tuple[int, Channel]] = {}  # by device: generation, channel
+        self._unread: list[Channel] = []  # the reader's: may have more, without being readable
         self._later: deque[tuple[Channel, bytes]] = deque()
         self._end: InferdError | None = None
         self._inside: set[int] = set()  # threads that a destructor must not make wait
@@ -285,18 +286,26 @@ class Link:
             if remaining_s is not None and remaining_s <= 0:
                 self._read_once(0.0)
                 return
-            self._read_once(remaining_s, spin_s)
+            self._read_once(remaining_s, spin_s, most=1)
 
-    def _read_once(self, timeout_s: float | None, spin_s: float = 0.0) -> None:
-        """Wait for the channels and take what is there. Only the reader calls this."""
+    def _read_once(
+        self, timeout_s: float | None, spin_s: float = 0.0, most: int = sys.maxsize
+    ) -> None:
+        """Wait for the channels and take what is there, at ``most`` so many messages from each.
+
+        Only the reader calls this.
+        """
         self._check_end()
+        unread, self._unread = self._unread, []
+        if unread:
+            timeout_s = spin_s = 0.0
         ready = spin(self._look, spin_s) if spin_s else []
         if not ready:
             ready = self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1e3))
         tickets: list[Ticket] = []
         with self._lock:
-            for channel in self._ready_channels([descriptor for descriptor, _ in ready]):
-                tickets += self._receive(channel)
+            for channel in {*unread, *self._ready_channels([each for each, _ in ready])}:
+                tickets += self._receive(channel, most)
             self._send_late()
         self._deliver(tickets)
 
@@ -330,14 +339,17 @@ class Link:
             self._deliver(tickets)
             self._wake_reader()
 
-    def _receive(self, channel: Channel) -> list[Ticket]:
+    def _receive(self, channel: Channel, most: int = sys.maxsize) -> list[Ticket]:
         """Take what came on a channel; return the tickets that it settled."""
         if not self.is_connected(channel):
             return []
         tickets: list[Ticket] = []
         now_ns = time.monotonic_ns()
         try:
-            for message in channel.receive():
+            messages = channel.receive(most)
+            if len(messages) == most:  # if there is more, who reads next will find it
+                self._unread.append(channel)
+            for message in messages:
                 if isinstance(message, wire.WorkerLost):
                     tickets += self._lose_worker(message)
                 elif isinstance(message, wire.Refused | wire.Failed) and _is_fatal(message):
@@ -401,7 +413,7 @@ class Link:
             while len(channel.pending) and time.monotonic() < until_s:
                 answers = (
                     channel.pending.answered(each, time.monotonic_ns())
-                    for each in channel.receive()
+                    for each in channel.receive(sys.maxsize)
                 )
                 tickets += [ticket for ticket in answers if ticket is not None]
                 os.sched_yield()

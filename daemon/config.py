@@ -185,7 +185,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise ConfigurationInvalid(f"{where} must be a list of numbers, got {value!r}")
         return tuple(value)
     if origin is Mapping:
-        return {key: _text_of(item) for key, item in _as_table(value, where).items()}
+        return {key: _text_of(item, where) for key, item in _as_table(value, where).items()}
     if hint is float and _is_count(value):
         return float(value)
     if hint is int and not _is_count(value):
@@ -202,8 +202,10 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value <= INTEGER_MAX
 
 
-def _text_of(value: Any) -> str:
+def _text_of(value: Any, where: str) -> str:
     """Engines take properties as text, with YES and NO for booleans."""
+    if not isinstance(value, str | int | float):
+        raise ConfigurationInvalid(f"the values of {where} must be plain, got {value!r}")
     return {True: "YES", False: "NO"}[value] if isinstance(value, bool) else str(value)
 
 

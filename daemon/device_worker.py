@@ -17,7 +17,13 @@ from inferd.daemon import orders, pipe
 from inferd.daemon.config import Configuration, DeviceSettings
 from inferd.daemon.worker import EXIT_BOOT_FAILED
 from inferd.shm.codec import encode
-from inferd.shm.errors import DeviceUnavailable, InferdError, WorkerDied, rebuild
+from inferd.shm.errors import (
+    DeviceUnavailable,
+    InferdError,
+    ProtocolViolation,
+    WorkerDied,
+    rebuild,
+)
 from inferd.shm.states import WORKER, Worker, WorkerEvent, step
 
 DELAY_S_FIRST: Final = 0.1
@@ -207,7 +213,11 @@ class DeviceWorker:
             if not packet.frame:
                 self._loop.remove_reader(self._pipe.fileno())  # its death follows
                 return
-            self._on_message(orders.read_from_worker(packet.frame))
+            try:
+                self._on_message(orders.read_from_worker(packet.frame))
+            except ProtocolViolation as why:  # a bug of ours: better a new worker than a lost call
+                log.error("device %s: the worker speaks nonsense (%s); killing it", self.name, why)
+                self.kill()
 
     def _on_message(self, message: orders.FromWorker) -> None:
         match message:

@@ -7,7 +7,7 @@ the routing id, which libzmq made and nobody else can claim, stands for the sess
 
 import contextlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import zmq
@@ -72,20 +72,18 @@ class Router:
         if route is not None:
             del self._sessions[route]
 
-    def receive(self, frames_max: int = 256) -> list[tuple[int, bytes]]:
-        """Return (session, frame) of what members sent; all else is answered or dropped here."""
-        received: list[tuple[int, bytes]] = []
+    def receive(self, frames_max: int = 256) -> Iterator[tuple[int, bytes]]:
+        """Yield (session, frame) of what members sent; all else is answered or dropped here."""
         for _ in range(frames_max):
             if not self.has_frames:  # cheaper than to receive in vain
-                break
+                return
             route = self._socket.recv(_NOBLOCK)
             frames = self._receive_rest()
             session = self._sessions.get(route)
             if session is not None and len(frames) == 1:
-                received.append((session, frames[0].bytes))
+                yield session, frames[0].bytes
             else:
                 self._refuse_or_join(route, frames)
-        return received
 
     def send(self, session: int, frame: bytes) -> bool:
         """Send to a session; False if it has not read so much that it must be shut out."""

@@ -53,6 +53,7 @@ from inferd.shm.states import Job, Model
 from inferd.shm.waiting import Pace, spin
 
 EXIT_BOOT_FAILED: Final = 3
+SLEEP_S_MAX: Final = 3600.0  # epoll takes no more than 2^31 milliseconds
 LINGER_MS: Final = 1000  # for the last completions
 DEAF_S_MAX: Final = 0.002  # how long the loop may run requests before it listens again
 _PR_SET_PDEATHSIG: Final = 1
@@ -118,11 +119,13 @@ class Worker:
         return self._noticed(self._epoll.poll(0))
 
     def _block(self) -> set[int]:
-        timeout_s = self._models.next_unload_s - time.monotonic()
+        timeout_s = min(self._models.next_unload_s - time.monotonic(), SLEEP_S_MAX)
         if len(self._outbox):
             timeout_s = min(timeout_s, 0.05)
         return self._noticed(
-            self._epoll.poll(None if timeout_s == float("inf") else max(timeout_s, 0))
+            self._epoll.poll(
+                None if timeout_s == float("inf") else min(max(timeout_s, 0), SLEEP_S_MAX)
+            )
         )
 
     def _noticed(self, events: list[tuple[int, int]]) -> set[int]:
@@ -490,10 +493,12 @@ def main() -> int:
         if setup.cores:
             os.sched_setaffinity(0, setup.cores)
         worker = Worker(supervisor, setup)
-    except (InferdError, OSError) as why:
-        code = why.code if isinstance(why, InferdError) else DeviceUnavailable.code
+    except Exception as why:  # importing and opening an engine may raise anything
+        code, text = DeviceUnavailable.code, f"{type(why).__name__}: {why}"
+        if isinstance(why, InferdError):
+            code, text = why.code, str(why)
         with contextlib.suppress(OSError):
-            supervisor.send(encode(orders.BootFailed(code, str(why))))
+            supervisor.send(encode(orders.BootFailed(code, text)))
         return EXIT_BOOT_FAILED
     worker.run()
     sys.stderr.flush()

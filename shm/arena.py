@@ -56,6 +56,7 @@ class Arena:
         OutOfMemory
             The machine has not that much memory left.
         """
+        assert byte_size >= 0
         with self._lock:
             self._take_back()
             segment, offset = self._reserve(byte_size)
@@ -106,7 +107,8 @@ class Arena:
             )
 
     def _reserve(self, byte_size: int) -> Place:
-        for slab in self._slabs:
+        # Segments in use first, small ones first: what lies in few segments is attached in few.
+        for slab in sorted(self._slabs, key=_reluctance):
             offset = slab.free.allocate(byte_size) if slab.free else None
             if offset is not None:
                 return Place(slab.segment, offset)
@@ -167,6 +169,10 @@ class Arena:
         del self._slabs[index], self._addresses[index]
 
 
+def _reluctance(slab: _Slab) -> tuple[bool, int]:
+    return (slab.free is not None and slab.free.is_empty, slab.segment.byte_size)
+
+
 _arena = Arena()
 
 
@@ -177,7 +183,11 @@ def process_arena() -> Arena:
 
 def _renew_after_fork() -> None:
     global _arena
-    _arena = Arena()
+    def _reluctance(slab: _Slab) -> tuple[bool, int]:
+    return (slab.free is not None and slab.free.is_empty, slab.segment.byte_size)
+
+
+_arena = Arena()
 
 
 os.register_at_fork(after_in_child=_renew_after_fork)

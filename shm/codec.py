@@ -24,9 +24,19 @@ class Mismatch(Exception):
 
 
 def encode(message: tuple[Any, ...]) -> bytes:
-    """Return the frame of a message."""
-    frame: bytes = msgpack.packb((type(message).__name__, *message))
-    return frame
+    """Return the frame of a message. Texts that are too long for a reader are cut."""
+    frame: bytes = msgpack.packb((type(message).__name__, *message), unicode_errors="replace")
+    if len(frame) <= TEXT_CHARACTERS_MAX:
+        return frame
+    cut = [_cut(value) if isinstance(value, str) else value for value in message]
+    shorter: bytes = msgpack.packb((type(message).__name__, *cut), unicode_errors="replace")
+    return shorter
+
+
+def _cut(text: str) -> str:
+    if len(text) <= TEXT_CHARACTERS_MAX:
+        return text
+    return f"{text[: TEXT_CHARACTERS_MAX // 2]} ... (cut)"
 
 
 class _Plan(NamedTuple):

@@ -101,7 +101,7 @@ class Segment:
             raise WrongValue(f"the shared-memory object {name!r} is empty or not a plain one")
         try:
             return cls(descriptor, status.st_size, is_sealed=False)
-        except OSError as why:
+        except (OSError, ValueError) as why:
             raise WrongValue(f"can't map the shared-memory object {name!r}: {why}") from None
 
     @classmethod
@@ -120,7 +120,7 @@ class Segment:
             raise
         try:
             segment = cls(descriptor, byte_size, is_sealed=is_sealed)
-        except OSError as why:
+        except (OSError, ValueError) as why:
             raise DescriptorInvalid(f"can't map the descriptor: {why}") from None
         segment.forget_descriptor()
         return segment

@@ -135,6 +135,8 @@ def load(engine: str, device: str, properties: Mapping[str, str]) -> Engine:
     DeviceUnavailable
         The engine is not installed, or has no such device.
     """
+    if engine not in MODULES:
+        raise DeviceUnavailable(f"there is no engine {engine!r}; there are: {', '.join(MODULES)}")
     try:
         module = importlib.import_module(MODULES[engine])
     except ImportError as why:

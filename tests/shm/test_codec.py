@@ -348,6 +348,9 @@ def test_a_refusal_names_the_field(field: str, value: object, complaint: str) ->
     [
         (["Submit", 7], r"Submit has 2 fields \(request, sequence\), got 1"),
         (["Submit", 7, 1, 1], "got 3"),
+        (["Submit", True, 1], r"Submit\.request must be an integer .*, got bool"),
+        (["Submit", 7, -1], r"Submit\.sequence must be an integer from 0"),
+        (["Submit", 7, 1 << 63], r"Submit\.sequence must be an integer from 0"),
         (["Subscribe", 1], "begins with one of: Submit, Join"),
         ([7, 1], "begins with one of"),
         ([["Submit"], 1, 1], "begins with one of"),

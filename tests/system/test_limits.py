@@ -1,6 +1,7 @@
 """A full budget is a typed error that names the setting; nothing leaks, and room comes back."""
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,3 +114,47 @@ def can_compile(core: ov.Core) -> bool:
     except errors.OverBudget:
         return False
     return True
+
+
+def test_a_very_long_complaint_of_the_engine_is_cut(
+    shared_daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that no reader takes would leave its caller waiting for ever."""
+    monkeypatch.setenv("INFERD_RUNTIME_DIR", str(shared_daemon.runtime_dir))
+    core = ov.Core()
+    with pytest.raises(errors.PropertyInvalid, match="PERFORMANCE_HINT"):
+        core.compile_model(models.relu(), "CPU", {"PERFORMANCE_HINT": "y" * 4000})
+    with pytest.raises(errors.PropertyInvalid, match="at most"):
+        core.compile_model(models.relu(), "CPU", {"PERFORMANCE_HINT": "y" * 100_000})
+    path = tmp_path / os.fsdecode(b"\xff.onnx")
+    path.write_bytes(models.relu((1, 4)))
+    assert core.compile_model(path, "CPU").input().shape == [1, 4]
+
+
+def test_a_worker_sleeps_through_a_keep_alive_of_months(tmp_path: Path) -> None:
+    settings = "[models]\nkeep_alive_s = 1e7\n"
+    with Daemon(tmp_path, settings=settings) as daemon:
+        program = """
+            ov.Core().compile_model(sys.argv[1], "CPU")
+        """
+        path = programs.write_model(tmp_path, models.relu())
+        environment = {"INFERD_RUNTIME_DIR": str(daemon.runtime_dir)}
+        programs.run(program, path, environment=environment)
+        wait_until(lambda: daemon.status()["models"][0]["users"] == 0)
+        programs.run(program, path, environment=environment)
+        assert daemon.status()["devices"][0]["generation"] == 1
+
+
+def test_an_engine_that_does_not_exist_is_a_clear_error(tmp_path: Path) -> None:
+    with Daemon(tmp_path, settings='[devices.odd]\nengine = "nope"\n') as daemon:
+        program = """
+            try:
+                ov.Core().compile_model(sys.argv[1], "odd")
+            except RuntimeError as why:
+                print(type(why).__name__, why)
+        """
+        path = programs.write_model(tmp_path, models.relu())
+        environment = {"INFERD_RUNTIME_DIR": str(daemon.runtime_dir)}
+        said = programs.run(program, path, environment=environment)
+        assert said.startswith("DeviceUnavailable")
+        assert "there are: openvino" in said
