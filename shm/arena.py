@@ -183,11 +183,7 @@ def process_arena() -> Arena:
 
 def _renew_after_fork() -> None:
     global _arena
-    def _reluctance(slab: _Slab) -> tuple[bool, int]:
-    return (slab.free is not None and slab.free.is_empty, slab.segment.byte_size)
-
-
-_arena = Arena()
+    _arena = Arena()
 
 
 os.register_at_fork(after_in_child=_renew_after_fork)
