@@ -38,7 +38,8 @@ from inferd.shm.errors import (
 )
 from inferd.shm.waiting import SPIN_S, spin
 
-LAST_WORDS_S_MAX: Final = 0.05
+MOMENT_S: Final = 0.05  # for what a process that died had sent
+LAST_WORDS_S_MAX: Final = 2.0  # for what one that ended in order has surely sent
 
 
 class Link:
@@ -353,7 +354,7 @@ class Link:
                 if isinstance(message, wire.WorkerLost):
                     tickets += self._lose_worker(message)
                 elif isinstance(message, wire.Refused | wire.Failed) and _is_fatal(message):
-                    tickets += self._finish(rebuild(message.code, message.text))
+                    tickets += self._finish(rebuild(message.code, message.text), LAST_WORDS_S_MAX)
                     break
                 else:
                     ticket = channel.pending.answered(message, now_ns)
@@ -380,16 +381,17 @@ class Link:
         if channel is None or generation != message.generation:
             return []
         del self._workers[message.device]
-        tickets = self._last_words([channel])
+        tickets = self._last_words([channel], MOMENT_S)
         tickets += channel.pending.fail_all(WorkerDied(message.text), time.monotonic_ns())
         self._remove(channel)
         return tickets
 
-    def _finish(self, why: InferdError) -> list[Ticket]:
+    def _finish(self, why: InferdError, last_words_s: float = MOMENT_S) -> list[Ticket]:
         """End everything; the lock is held."""
         if self._end is not None:
             return []
-        tickets = self._last_words(channel for _, channel in self._workers.values())
+        channels = [channel for _, channel in self._workers.values()]
+        tickets = self._last_words(channels, last_words_s)
         self._end = why
         now_ns = time.monotonic_ns()
         tickets += [
@@ -404,11 +406,11 @@ class Link:
         self._attendant_wake.set()
         return tickets
 
-    def _last_words(self, channels: Iterable[Channel]) -> list[Ticket]:
+    def _last_words(self, channels: Iterable[Channel], seconds: float) -> list[Ticket]:
         """Take the completions that workers sent before their end. They have arrived in this
         process, but ZeroMQ's own thread may need a moment to hand them over."""
         tickets: list[Ticket] = []
-        until_s = time.monotonic() + LAST_WORDS_S_MAX
+        until_s = time.monotonic() + seconds
         for channel in channels:
             while len(channel.pending) and time.monotonic() < until_s:
                 answers = (

@@ -37,7 +37,7 @@ from inferd.shm.wire import Binding, Result
 
 Array = NDArray[Any]
 Segments = Mapping[int, Segment]
-BindPort = Callable[[int, Array, ElementType], None]
+BindPort = Callable[[int, Array, ElementType, tuple[int, ...]], None]
 
 
 class BoundRequest:
@@ -216,6 +216,7 @@ def _pack(array: Array, port: int, unpacked: dict[int, tuple[Array, Array]]) -> 
 
 def _guarded(bind: BindPort, binding: Binding, array: Array) -> None:
     try:
-        bind(binding.port, array, ElementType[binding.layout.element_type])
+        layout = binding.layout
+        bind(binding.port, array, ElementType[layout.element_type], layout.shape)
     except Exception as why:  # an engine may raise anything
         raise TensorMismatch(f"the engine refuses the tensor: {why}") from why

@@ -7,6 +7,7 @@ the routing id, which libzmq made and nobody else can claim, stands for the sess
 
 import contextlib
 import hmac
+import os
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -48,6 +49,7 @@ class Router:
         self._socket.handshake_ivl = 5000
         self._socket.backlog = 1024
         self._socket.bind(f"ipc://{path}")
+        os.chmod(path, 0o666)  # connecting takes the right to write; the directory is the gate
         self._members: dict[int, Member] = {}
         self._sessions: dict[bytes, int] = {}
         self._routes: dict[int, bytes] = {}

@@ -76,9 +76,10 @@ class SessionSocket:
         self._loop.remove_reader(self._listener.fileno())
         self._listener.close()
 
-    def close(self) -> None:
+    def close(self, why: InferdError | None = None) -> None:
+        """End all connections, with a last word if everything that they asked for is answered."""
         for connection in list(self._connections):
-            self.end(connection)
+            self.end(connection, why)
 
     def end(self, connection: Connection, why: InferdError | None = None) -> None:
         """End a connection, with a last word if there is a reason."""

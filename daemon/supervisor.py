@@ -33,6 +33,7 @@ from inferd.daemon.sessions import SessionRecord, Sessions
 from inferd.shm import wire
 from inferd.shm.codec import encode
 from inferd.shm.errors import (
+    DaemonDied,
     DaemonStopping,
     DescriptorInvalid,
     DeviceNotFound,
@@ -94,7 +95,8 @@ class Supervisor:
         )
         await self._over.wait()
         self._loop.remove_reader(self._control.fileno())
-        self._session_socket.close()
+        is_drained = all(device.is_gone for device in self._devices.values())
+        self._session_socket.close(DaemonDied("the daemon was stopped") if is_drained else None)
         for device in self._devices.values():
             device.end()
         self._control.close()

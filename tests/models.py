@@ -1,5 +1,6 @@
 """Small models for tests, built here so that every test says what it runs."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 Dimension = int | str
+
+_serial_numbers = itertools.count()
 
 
 def relu(shape: Sequence[Dimension] = (1, 16)) -> bytes:
@@ -96,7 +99,11 @@ def two_names(shape: Sequence[Dimension] = (1, 4)) -> bytes:
 
 
 def sum_of_reshaped() -> bytes:
-    """ONNX: ``sum`` of x (1, 4) brought into the shape ``target``: fails when it does not fit."""
+    """ONNX: ``sum`` of x (1, 4) brought into the shape ``target``: fails when it does not fit.
+
+    Each call gives another model: of one and the same, OpenVINO refuses a target only once.
+    """
+    unused = np.array([next(_serial_numbers)], np.int64)
     return build(
         [
             helper.make_node("Reshape", ["x", "target"], ["reshaped"]),
@@ -107,6 +114,7 @@ def sum_of_reshaped() -> bytes:
             helper.make_tensor_value_info("target", TensorProto.INT64, (2,)),
         ],
         outputs=[helper.make_tensor_value_info("sum", TensorProto.FLOAT, ())],
+        constants={"serial_number": unused},
     )
 
 

@@ -36,13 +36,26 @@ class Output(NamedTuple):
 class EngineRequest(Protocol):
     """One set of tensors of a compiled model, executed over and over."""
 
-    def bind_input(self, port: int, array: NDArray[Any], element_type: ElementType) -> None:
+    def bind_input(
+        self,
+        port: int,
+        array: NDArray[Any],
+        element_type: ElementType,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
         """Read this input from a C-contiguous array from now on; the array is kept alive.
 
-        Packed types and bf16 come as arrays of their raw bits, see `ElementType`.
+        Packed types come as a flat array of their bytes, with the tensor's shape in ``shape``
+        (else it is the array's); bf16 comes as float16 of the same bits, see `ElementType`.
         """
 
-    def bind_output(self, port: int, array: NDArray[Any], element_type: ElementType) -> None:
+    def bind_output(
+        self,
+        port: int,
+        array: NDArray[Any],
+        element_type: ElementType,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
         """Write this output into a C-contiguous array from now on."""
 
     def set_strings(self, port: int, shape: tuple[int, ...], values: Sequence[bytes]) -> None:

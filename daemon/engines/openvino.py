@@ -12,6 +12,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from inferd.daemon.engines.base import ModelFacts, ModelFile, Output
+from inferd.daemon.engines.onnx_files import NotProtobuf, external_files
 from inferd.shm.element_type import ElementType
 from inferd.shm.errors import DeviceUnavailable, ModelInvalid, PropertyInvalid
 from inferd.shm.ports import Bounds, Port
@@ -19,6 +20,8 @@ from inferd.shm.wire import ProfileRow, Reshape, StateFacts
 
 # Read from memory; OpenVINO tells other formats by their names, so those need a folder.
 _FROM_MEMORY: Final = frozenset({"", ".onnx", ".xml"})
+Shape = tuple[int, ...]
+
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _FACTS: Final = (
     "NETWORK_NAME",
@@ -43,13 +46,17 @@ class OpenVINORequest:
             port.get_element_type() == ov.Type.string for port in request.model_outputs
         )
 
-    def bind_input(self, port: int, array: NDArray[Any], element_type: ElementType) -> None:
-        tensor = _tensor(array, element_type)
+    def bind_input(
+        self, port: int, array: NDArray[Any], element_type: ElementType, shape: Shape | None = None
+    ) -> None:
+        tensor = _tensor(array, element_type, shape)
         self._request.set_input_tensor(port, tensor)
         self._inputs[port] = tensor
 
-    def bind_output(self, port: int, array: NDArray[Any], element_type: ElementType) -> None:
-        tensor = _tensor(array, element_type)
+    def bind_output(
+        self, port: int, array: NDArray[Any], element_type: ElementType, shape: Shape | None = None
+    ) -> None:
+        tensor = _tensor(array, element_type, shape)
         self._request.set_output_tensor(port, tensor)
         self._outputs[port] = tensor
 
@@ -89,7 +96,7 @@ class OpenVINORequest:
         return array
 
     def set_state(self, state: int, array: NDArray[Any], element_type: ElementType) -> None:
-        self._request.query_state()[state].state = _tensor(array.copy(), element_type)
+        self._request.query_state()[state].state = _tensor(array.copy(), element_type, array.shape)
 
     def reset_state(self, state: int | None) -> None:
         if state is None:
@@ -171,7 +178,8 @@ class OpenVINOEngine:
         try:
             return OpenVINOModel(self._core.compile_model(model, self._device, settings))
         except (RuntimeError, TypeError, ValueError) as why:
-            is_setting = "property" in str(why).lower() and bool(settings)
+            told = [value for value in properties.values() if value and value in str(why)]
+            is_setting = bool(settings) and ("property" in str(why).lower() or bool(told))
             error = PropertyInvalid if is_setting else ModelInvalid
             raise error(f"OpenVINO can't compile the model: {_reason(why)}") from why
 
@@ -185,6 +193,7 @@ class OpenVINOEngine:
 
     def _read(self, files: Sequence[ModelFile]) -> ov.Model:
         main, *others = files
+        _check_references(files)
         suffix = Path(main.name).suffix.lower()
         is_plain = len(others) <= (suffix == ".xml")
         try:
@@ -202,6 +211,22 @@ class OpenVINOEngine:
 def open_device(device: str, properties: Mapping[str, str]) -> OpenVINOEngine:
     """Open an OpenVINO device: ``CPU``, ``GPU.0``, ``NPU``."""
     return OpenVINOEngine(device, properties)
+
+
+def _check_references(files: Sequence[ModelFile]) -> None:
+    """Refuse a model that refers to files which its client did not offer."""
+    main, *others = files
+    if main.content.lstrip()[:1] == b"<":  # IR refers to its weights only, which we pass
+        return
+    try:
+        missing = external_files(main.content) - {file.name for file in others}
+    except NotProtobuf:
+        return  # no ONNX: OpenVINO says what is wrong with it
+    if missing:
+        raise ModelInvalid(
+            f"{main.name!r} refers to files that did not come with it: "
+            f"{', '.join(sorted(map(repr, missing)))}; compile it by its path, with them beside it"
+        )
 
 
 def _reshape(model: ov.Model, shapes: Sequence[Reshape]) -> None:
@@ -223,10 +248,10 @@ def _reshape(model: ov.Model, shapes: Sequence[Reshape]) -> None:
         raise ModelInvalid(f"OpenVINO can't reshape the model: {_reason(why)}") from why
 
 
-def _tensor(array: NDArray[Any], element_type: ElementType) -> ov.Tensor:
+def _tensor(array: NDArray[Any], element_type: ElementType, shape: Shape | None) -> ov.Tensor:
     if element_type.to_dtype() == array.dtype and element_type in _NUMPY_TYPES:
         return ov.Tensor(array, shared_memory=True)
-    return ov.Tensor(array, ov.Shape(array.shape), getattr(ov.Type, element_type.name))
+    return ov.Tensor(array, ov.Shape(shape or array.shape), getattr(ov.Type, element_type.name))
 
 
 _NUMPY_TYPES: Final = frozenset(
