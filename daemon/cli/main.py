@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InferdError as why:
         return _fail(why, EXIT_FAILED)
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        os._exit(EXIT_INTERRUPTED)  # at once: the client may have been interrupted anywhere
     except BrokenPipeError:  # the reader of our output has left, as in `inferd status | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED

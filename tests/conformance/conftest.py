@@ -9,6 +9,20 @@ import pytest
 APIS = {"openvino": "openvino", "inferd": "inferd.client"}
 
 
+# What inferd does not offer yet, as docs/api.md tells: these files run against OpenVINO only.
+NOT_OFFERED = {
+    "test_batched.py": "lists of tensors as one batch",
+    "test_core.py": "properties, versions, import and export, contexts of Core",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        reason = NOT_OFFERED.get(item.path.name)
+        if reason is not None and "inferd" in item.name:
+            item.add_marker(pytest.mark.skip(reason=f"not offered yet (docs/api.md): {reason}"))
+
+
 @pytest.fixture(
     scope="session", params=os.environ.get("INFERD_TEST_APIS", "openvino,inferd").split(",")
 )

@@ -303,7 +303,6 @@ def test_an_engine_that_is_not_installed_is_refused_with_what_to_install(
         load("absent", "CPU", {})
 
 
-# Fails: KeyError, and the worker of such a device ends with a traceback, again and again.
 def test_an_engine_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(DeviceUnavailable, match="openvino"):
         load("openvin", "CPU", {})
@@ -399,8 +398,8 @@ def test_a_model_may_have_several_files(subject: Subject, engine: Engine) -> Non
     assert y.tolist() == [11, 12, 13, 14]
 
 
-# Fails: OpenVINO looks for the file in the worker's working directory, and below it; a daemon that
-# systemd starts has "/" there, so a client could read any file of the daemon's user.
+# OpenVINO looks for such a file in the worker's working directory, and below it: for a daemon that
+# systemd starts, that is every file on the machine that the daemon's user may read.
 def test_a_model_has_no_files_but_its_own(
     subject: Subject, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -433,7 +432,6 @@ def test_an_unknown_property_is_refused_with_what_is_meant(
     assert f"did you mean {subject.setting[0]!r}?" in str(raised.value)
 
 
-# Fails for NUM_STREAMS: OpenVINO's text has no word of a property, and becomes a ModelInvalid.
 def test_a_wrong_value_of_a_property_is_refused(subject: Subject, engine: Engine) -> None:
     files = subject.models.subtract()
     for name, value in subject.wrong_values.items():

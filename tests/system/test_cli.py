@@ -622,7 +622,6 @@ def public(daemon: Daemon) -> Environment:
     return {"INFERD_RUNTIME_DIR": str(daemon.runtime_dir), "XDG_RUNTIME_DIR": "/nonexistent"}
 
 
-# Fails: libzmq makes its sockets for their owner only (the umask), and the client waits for ever.
 @only_root
 def test_an_ordinary_user_sees_the_sessions_of_that_user_only(
     daemon: Daemon, user: "subprocess.Popen[str]", public: Environment
@@ -640,7 +639,6 @@ def test_an_ordinary_user_sees_the_sessions_of_that_user_only(
         assert str(user.pid) not in as_nobody("status", environment=public).stdout.split()
 
 
-# Fails: as above.
 @only_root
 def test_an_ordinary_user_may_run_a_model(
     daemon: Daemon, public: Environment, tmp_path: Path
