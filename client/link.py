@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import zmq
@@ -304,7 +304,7 @@ class Link:
         if not ready:
             ready = self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1e3))
         tickets: list[Ticket] = []
-        with self._lock:
+        with self._lock, self._ended_if_interrupted():
             for channel in {*unread, *self._ready_channels([each for each, _ in ready])}:
                 tickets += self._receive(channel, most)
             self._send_late()
@@ -332,8 +332,9 @@ class Link:
                 if not self.is_connected(channel):
                     raise WorkerDied("the worker of this model ended; compile the model again")
                 self._send_late()
-                send()
-                tickets = self._receive(channel)
+                with self._ended_if_interrupted():
+                    send()
+                    tickets = self._receive(channel)
         finally:
             self._inside.discard(thread)
         if tickets:
@@ -363,6 +364,17 @@ class Link:
         except InferdError as why:
             tickets += self._finish(why)
         return tickets
+
+    @contextlib.contextmanager
+    def _ended_if_interrupted(self) -> Iterator[None]:
+        """End the session if Ctrl-C comes amid messages: one that was taken may be lost, and who
+        waits for it would wait for ever."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            why = SessionClosed("the session was interrupted amid its messages; make a new Core")
+            self._deliver(self._finish(why))
+            raise
 
     def _deliver(self, tickets: Sequence[Ticket]) -> None:
         """Wake who waits for these tickets, and have the attendant run what is due."""

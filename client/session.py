@@ -57,7 +57,8 @@ class Ticket:
         self.events: list[Wakeable] = []  # of threads that wait for it
 
     def settle(self, answer: Any, error: tuple[str, str] | None, now_ns: int) -> None:
-        assert not self.is_settled, "a ticket is settled once"
+        if self.is_settled:  # its start was abandoned, and the answer came all the same
+            return
         self.answer, self.error, self.settled_ns, self.keep = answer, error, now_ns, None
         self.is_settled = True
         self.is_over = self.attended is None

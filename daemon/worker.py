@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
@@ -473,6 +474,16 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def leave_the_file_system() -> None:
+    """Work in a directory that does not exist any more: a relative name leads nowhere from there.
+
+    An engine that follows a reference in a client's model must not find a file of ours.
+    """
+    folder = tempfile.mkdtemp(prefix="inferd-worker-")
+    os.chdir(folder)
+    os.rmdir(folder)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="inferd-worker", description=__doc__)
     parser.add_argument("--pipe", type=int, required=True)
@@ -484,6 +495,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configure(arguments.log_level)
+    leave_the_file_system()
     supervisor = socket.socket(fileno=arguments.pipe)
     supervisor.setblocking(True)
     setup = orders.read_to_worker(supervisor.recv(pipe.PACKET_BYTES_MAX))

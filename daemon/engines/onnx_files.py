@@ -68,6 +68,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
             _, position = _varint(message, position)
         elif wire_type in (1, 5):
             position += 8 if wire_type == 1 else 4
+        elif wire_type in (3, 4):  # the ends of a group, which ONNX has none of: a reader skips it
+            pass
         else:
             raise NotProtobuf(f"wire type {wire_type}")
 

@@ -220,8 +220,10 @@ def _check_references(files: Sequence[ModelFile]) -> None:
         return
     try:
         missing = external_files(main.content) - {file.name for file in others}
-    except NotProtobuf:
-        return  # no ONNX: OpenVINO says what is wrong with it
+    except NotProtobuf as why:
+        if Path(main.name).suffix.lower() not in _FROM_MEMORY:
+            return  # another format, of one file
+        raise ModelInvalid(f"{main.name!r} is no model: {why}") from None
     if missing:
         raise ModelInvalid(
             f"{main.name!r} refers to files that did not come with it: "

@@ -62,6 +62,9 @@ class Models(Protocol):
     def weights_in(self, file_name: str) -> Files | None:
         """``y = x + w``, float32 (4), with w in another file; None if there is no such thing."""
 
+    def disguised(self, files: Files) -> list[Files]:
+        """The same model in other bytes, such as only an attacker writes."""
+
     def non_zero(self) -> Files | None:
         """``where`` x, float32 (n), is not 0: int64 (1, k); None if k has to be known before."""
 
@@ -160,6 +163,10 @@ class OpenVINOModels:
         opsets = [helper.make_opsetid("", 17)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
         return [ModelFile("model.onnx", model.SerializeToString())]
+
+    def disguised(self, files: Files) -> list[Files]:
+        group = b"\xa3\x06\xa4\x06"  # an unknown field of protobuf's oldest kind
+        return [[ModelFile(file.name, file.content + group) for file in files]]
 
     def non_zero(self) -> Files | None:
         return [ModelFile("model.onnx", models.non_zero())]
@@ -408,8 +415,10 @@ def test_a_model_has_no_files_but_its_own(
         path.write_bytes(bytes(16))
     monkeypatch.chdir(tmp_path)
     for name in ("secret", "folder/secret", str(tmp_path / "secret")):
-        with pytest.raises(ModelInvalid):
-            engine.compile(known(subject.models.weights_in(name)), {})
+        plain = known(subject.models.weights_in(name))
+        for files in (plain, *subject.models.disguised(plain)):
+            with pytest.raises(ModelInvalid):
+                engine.compile(files, {})
 
 
 def test_a_property_is_set_for_a_device_or_for_a_model(subject: Subject, engine: Engine) -> None:
