@@ -223,7 +223,7 @@ def _check_references(files: Sequence[ModelFile]) -> None:
     except NotProtobuf as why:
         if Path(main.name).suffix.lower() not in _FROM_MEMORY:
             return  # another format, of one file
-        raise ModelInvalid(f"{main.name!r} is no model: {why}") from None
+        raise ModelInvalid(f"can't read {main.name!r}: it is no ONNX model ({why})") from None
     if missing:
         raise ModelInvalid(
             f"{main.name!r} refers to files that did not come with it: "
